@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The node's interfaces: found and followed by netlink (inventory.h), judged
+ * by kind and routes (role.h), and our programs attached to them (link.h).
+ * Links are pinned, so programs stay when the daemon goes.
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <uv.h>
+
+#include "common/abi.h"
+#include "common/mem.h"
+
+struct attach;
+
+/* What the configuration says about an interface, by exact name. */
+struct attach_override {
+	const char *name;
+	enum sl_role role;
+};
+
+enum attach_xdp {
+	ATTACH_XDP_AUTO, /* uplinks whose driver has native XDP; never a veth */
+	ATTACH_XDP_OFF,
+	ATTACH_XDP_ON, /* every uplink, also a veth */
+};
+
+struct attach_options {
+	uv_loop_t *loop;
+	int ingress, egress, xdp; /* program descriptors */
+	const char *links;	  /* folder in a bpffs to pin links in */
+	const struct attach_override *overrides;
+	size_t n_overrides;
+	enum attach_xdp xdp_mode;
+	/* Called when the interfaces or addresses below changed. */
+	void (*changed)(void *context);
+	void *context;
+};
+
+/*
+ * Takes over the links that are pinned, reads the interfaces and attaches;
+ * then follows changes. `changed` is called for the first time before this
+ * returns. Returns 0, or -errno with the reason in `error`.
+ */
+int attach_new(const struct attach_options *options, struct attach **ret, char error[512]);
+
+/* Stops following; programs stay attached. Takes NULL too. */
+void attach_free(struct attach *attach);
+SL_DEFINE_AUTO(attach)
+
+/* Calls `each` for every interface with a role other than SL_ROLE_NONE. */
+void attach_each_iface(const struct attach *attach,
+		       void (*each)(void *context, uint32_t ifindex, const struct sl_iface *iface),
+		       void *context);
+
+/* Calls `each` for every address of this node, loopback's left out (S-182). */
+void attach_each_address(const struct attach *attach,
+			 void (*each)(void *context, const struct sl_addr *addr, uint8_t family),
+			 void *context);
+
+/*
+ * For lbctl attach, a new reference: an array of
+ *   { "ifindex": n, "name": "eth0", "kind": "veth", "role": "uplink",
+ *     "why": "carries the default route", "mtu": n, "addresses": [ "..." ],
+ *     "hooks": [ { "hook": "tcx/ingress" | "tcx/egress" | "tc/ingress" | "tc/egress" | "xdp",
+ *                  "state": "attached" | "failed" | "skipped", "why": "..." } ] }
+ * sorted by ifindex; interfaces with role "none" are there too, with a why.
+ */
+json_t *attach_describe(const struct attach *attach);

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The configuration of sluiced: one YAML file, every field also a flag.
+ *
+ * One table in config.c gives names, types, defaults, ranges and help; parser,
+ * --help, --print-defaults, --check-config and docs/configuration.md come from
+ * it. A field `apiServer` of the file is the flag --api-server.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/abi.h"
+#include "common/mem.h"
+
+enum config_source { CONFIG_KUBE, CONFIG_MANIFESTS };
+enum config_xdp { CONFIG_XDP_AUTO, CONFIG_XDP_OFF, CONFIG_XDP_ON };
+
+struct config_interface {
+	char *name;
+	enum sl_role role;
+};
+
+struct config {
+	char *instance;	 /* "default"; [a-z0-9-]{1,32} */
+	char *node_name; /* host name, trimmed and lower-cased (S-250) */
+	enum config_source source;
+	char *manifests;  /* folder */
+	char *kubeconfig; /* NULL: in-cluster */
+	char *api_server; /* NULL: as the kubeconfig or environment says */
+	char *bpffs;	  /* "/sys/fs/bpf" */
+	char *run_dir;	  /* "/run/sluice": control socket and lock */
+	char *log_level;  /* "info" */
+	enum config_xdp xdp;
+	struct config_interface *interfaces; /* roles that overrule what was found */
+	size_t n_interfaces;
+	char **node_port_addresses; /* CIDRs or "all" | "primary" (S-180); none: "all" */
+	size_t n_node_port_addresses;
+	uint16_t snat_first, snat_last; /* "snatPorts: 61000-65535" */
+	/* Table sizes. */
+	uint32_t max_services, max_backends, max_frontends, max_maglev_slots;
+	uint32_t max_policies, max_flows_new, max_flows, max_snat_ports;
+	/* Idle timeouts of flows, in seconds. */
+	uint32_t timeout_tcp_new, timeout_tcp, timeout_tcp_closing, timeout_tcp_closed;
+	uint32_t timeout_udp_new, timeout_udp;
+	bool cleanup; /* --cleanup: remove pins and links, then exit (S-247) */
+};
+
+enum config_action {
+	CONFIG_RUN,
+	CONFIG_EXIT, /* --help, --version, --print-defaults, --check-config: done */
+};
+
+/*
+ * Reads flags, and the file that --config names; flags win. Writes what
+ * --help and the like ask for to stdout.
+ *
+ * Returns 0 and the configuration, which the caller frees (NULL with
+ * CONFIG_EXIT), or -EINVAL with "file:line: field: what is wrong" in `error`.
+ */
+int config_load(int argc, char **argv, struct config **ret, enum config_action *ret_action,
+		char error[512]);
+
+/* Takes NULL too. */
+void config_free(struct config *config);
+SL_DEFINE_AUTO(config)

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The JSON documents of docs/api.md that can be read from the maps alone:
+ * sluiced serves them, and lbctl makes them itself from the pins when the
+ * daemon is not there.
+ */
+
+#include <jansson.h>
+
+#include "common/mem.h"
+#include "controlplane/tables/datapath.h"
+
+/* Where to read: map descriptors by enum datapath_map, -1 for a missing one. */
+struct view {
+	int fd[DATAPATH_MAP_MAX];
+	const char *maps_folder; /* for MapList's `pinned`, or NULL */
+};
+
+/* Filters of FlowList; NULL for none. */
+struct view_flow_filter {
+	const char *client;  /* address or prefix */
+	const char *service; /* namespace/name[:port] */
+	const char *backend; /* address or address:port */
+	size_t limit;
+};
+
+/*
+ * Each returns 0 and a new reference, or -errno with the map or the filter in
+ * `error`: -EINVAL for a filter that can't be read, -ENOENT for a Service that
+ * is not programmed.
+ */
+int view_services(const struct view *view, json_t **ret, char error[512]);
+int view_service(const struct view *view, const char *namespace_, const char *name, json_t **ret,
+		 char error[512]);
+int view_backends(const struct view *view, json_t **ret, char error[512]);
+int view_flows(const struct view *view, const struct view_flow_filter *filter, json_t **ret,
+	       char error[512]);
+int view_maps(const struct view *view, json_t **ret, char error[512]);
+
+/* `losses` over all services, for Status. */
+int view_losses(const struct view *view, json_t **ret, char error[512]);

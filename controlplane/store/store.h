@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The last known objects, and which Services a change touched.
+ *
+ * Sources put objects in; sluiced asks for the Services that changed since it
+ * last asked and resolves those. Slices are found by namespace and service
+ * name, in whatever order they come (S-009, S-012).
+ */
+
+#include "controlplane/store/object.h"
+
+struct store;
+
+/* Returns NULL without memory. */
+struct store *store_new(void);
+void store_free(struct store *store);
+SL_DEFINE_AUTO(store)
+
+/*
+ * Put an object, replacing the one of its name; the store owns it from here
+ * on, also when it fails. Returns 1 if that changes anything, 0 if the object
+ * is equal to the one that is there (S-079), or -ENOMEM.
+ */
+int store_put_service(struct store *store, struct service *service);
+int store_put_slice(struct store *store, struct slice *slice);
+int store_put_node(struct store *store, struct node *node);
+
+/* Remove an object by name. Returns 1, or 0 if there is none. */
+int store_remove(struct store *store, enum object_kind kind, const char *namespace_,
+		 const char *name);
+
+/*
+ * A list of a kind begins / is complete: whatever of that kind was not put
+ * between the two calls is removed (S-280). An aborted list removes nothing:
+ * simply begin again.
+ */
+void store_list_begin(struct store *store, enum object_kind kind);
+/* Returns how many objects were removed. */
+size_t store_list_end(struct store *store, enum object_kind kind);
+
+/* True once a list of the kind was completed; never false again. */
+bool store_listed(const struct store *store, enum object_kind kind);
+
+/*
+ * When the bytes that the next calls stem from were received, in monotonic ns
+ * (uv_hrtime()); the latency that lbctl status shows begins there.
+ */
+void store_received(struct store *store, uint64_t when_ns);
+
+/* Everything known of one Service; valid until the store changes. */
+struct store_service {
+	const char *namespace_;
+	const char *name;
+	const struct service *service; /* NULL: deleted, or only slices known */
+	const struct slice *const *slices; /* ordered by slice name */
+	size_t n_slices;
+	uint64_t received_ns; /* of the first change since it was last taken */
+};
+
+/*
+ * Takes the next Service that changed since it was last taken (or since
+ * store_touch_all()). Returns false when there is none.
+ */
+bool store_next_changed(struct store *store, struct store_service *ret);
+
+/* Marks every Service as changed: the node or the configuration did. */
+void store_touch_all(struct store *store);
+
+/* The node, or NULL. */
+const struct node *store_node(const struct store *store);
+
+size_t store_count(const struct store *store, enum object_kind kind);
+
+/* Calls `each` for every Service that has an object, ordered by namespace/name. */
+void store_each(const struct store *store,
+		void (*each)(void *context, const struct store_service *service), void *context);

@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The BPF object in the kernel: loaded, its maps and programs pinned under
+ *
+ *   ROOT/INSTANCE/v<SL_LAYOUT>/{maps,programs,links}/NAME
+ *
+ * Pinned maps of the same layout and size are adopted with what is in them, so
+ * flows survive a restart. Pins of another layout are left alone: an older
+ * daemon that meets newer ones refuses to start.
+ */
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "common/abi.h"
+#include "common/mem.h"
+
+/* Every map, in the order lbctl map list shows them. */
+#define DATAPATH_MAPS(X)                                                       \
+	X(filter)                                                              \
+	X(node_ports)                                                          \
+	X(endpoint_set)                                                        \
+	X(frontends4)                                                          \
+	X(frontends6)                                                          \
+	X(services)                                                            \
+	X(records)                                                             \
+	X(maglev)                                                              \
+	X(backends)                                                            \
+	X(identities)                                                          \
+	X(policy4)                                                             \
+	X(policy6)                                                             \
+	X(new4)                                                                \
+	X(new6)                                                                \
+	X(established4)                                                        \
+	X(established6)                                                        \
+	X(snat4)                                                               \
+	X(snat6)                                                               \
+	X(ifaces)                                                              \
+	X(stats_services)                                                      \
+	X(stats_backends)
+
+enum datapath_map {
+#define X(name) DATAPATH_##name,
+	DATAPATH_MAPS(X)
+#undef X
+	DATAPATH_MAP_MAX,
+};
+
+enum datapath_program {
+	DATAPATH_INGRESS, /* sluice_ingress, TC */
+	DATAPATH_EGRESS,  /* sluice_egress, TC */
+	DATAPATH_XDP,	  /* sluice_xdp */
+	DATAPATH_STORE,	  /* sluice_store, syscall */
+	DATAPATH_PROGRAM_MAX,
+};
+
+struct datapath;
+
+struct datapath_options {
+	const char *root;     /* a folder in a bpffs, e.g. /sys/fs/bpf/sluice */
+	const char *instance; /* [a-z0-9-]{1,32} */
+	uint32_t max_services, max_backends, max_frontends, max_maglev_slots;
+	uint32_t max_policies, max_flows_new, max_flows, max_snat_ports;
+	struct sl_config config; /* the object's read-only data */
+};
+
+/*
+ * Loads the programs and creates or adopts the maps.
+ *
+ * Returns 0 and the datapath, or -errno with a line in `error` that names the
+ * map or program: -EEXIST when an adopted map has another size than asked
+ * for, -EPROTO for pins of a newer layout, what the kernel said otherwise.
+ */
+int datapath_open(const struct datapath_options *options, struct datapath **ret, char error[512]);
+
+/* Closes descriptors; pins, links and traffic stay. Takes NULL too. */
+void datapath_close(struct datapath *datapath);
+
+/* Descriptors stay the datapath's. */
+int datapath_map(const struct datapath *datapath, enum datapath_map map);
+int datapath_program(const struct datapath *datapath, enum datapath_program program);
+
+const char *datapath_map_name(enum datapath_map map);
+
+/* True if the maps were there before: a restart, not a first start. */
+bool datapath_adopted(const struct datapath *datapath);
+
+/* The folder of the link pins; made by datapath_open(). */
+const char *datapath_links_folder(const struct datapath *datapath);
+
+/*
+ * Opens the maps that are pinned for an instance, read-only, for a tool
+ * without the daemon: `ret_fds[map]` is a descriptor or -1. Returns 0, or
+ * -ENOENT when nothing is pinned there, or -EPROTO when the pins have another
+ * layout than this program's.
+ */
+int datapath_open_pins(const char *root, const char *instance, int ret_fds[DATAPATH_MAP_MAX]);
+
+/* Removes every pin of the instance: traffic is no longer translated. */
+int datapath_remove(const char *root, const char *instance);

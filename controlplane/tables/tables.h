@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The map writer: the only code that writes the datapath's service tables.
+ *
+ * It knows what is programmed, compares with what resolve wants, and writes
+ * the difference so that no packet sees half of it: backends, Maglev slots and
+ * record first, then the flip of services[id], then frontends and filter bits;
+ * what is no longer reachable is reused after a grace period (design: "One
+ * store flips a service").
+ */
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <uv.h>
+
+#include "controlplane/resolve/resolve.h"
+#include "controlplane/tables/datapath.h"
+
+struct tables;
+
+/*
+ * Reads what the pinned maps hold and takes it over. Returns 0, or -errno with
+ * a line in `error`.
+ */
+int tables_new(uv_loop_t *loop, struct datapath *datapath, struct tables **ret, char error[512]);
+void tables_free(struct tables *tables);
+SL_DEFINE_AUTO(tables)
+
+/*
+ * Makes the tables say what `wanted` says. `received_ns` is when the change
+ * was received (uv_hrtime()), 0 if it is none of a source's. Costs what
+ * differs. Returns 1 if something was written, 0 if nothing had to be, or
+ * -errno with the service and the map in `error`; the service then keeps what
+ * was programmed before.
+ */
+int tables_apply(struct tables *tables, const struct resolved *wanted, uint64_t received_ns,
+		 char error[512]);
+
+/*
+ * The first complete state has been applied: what the pins held and nobody
+ * asked for is removed.
+ */
+void tables_synced(struct tables *tables);
+
+/* This node's own addresses; `node_port` tells which of them node ports use. */
+struct tables_address {
+	struct sl_addr addr;
+	uint8_t family;
+	bool node_port;
+};
+int tables_set_addresses(struct tables *tables, const struct tables_address *addresses, size_t n);
+
+/* An interface's entry of `ifaces`; role SL_ROLE_NONE removes it. */
+int tables_set_iface(struct tables *tables, uint32_t ifindex, const struct sl_iface *iface);
+
+/* For lbctl: see docs/api.md. New references. */
+json_t *tables_latency(const struct tables *tables); /* { "count", "p50Us", "p99Us", "maxUs" } */
