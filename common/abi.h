@@ -232,6 +232,7 @@ enum sl_flow_state {
 	SL_FLOW_ESTABLISHED,
 	SL_FLOW_CLOSING,     /* FIN in both directions */
 	SL_FLOW_CLOSED,      /* RST */
+	SL_FLOW_PROMOTED,    /* in `new`: has moved to `established`, look there */
 	SL_FLOW_STATE_MAX,
 };
 
@@ -241,6 +242,7 @@ enum sl_flow_flag {
 	SL_FLOW_SNAT = 1 << 2,	  /* owns a source port in `snat4/6` */
 	SL_FLOW_ANSWERED = 1 << 3, /* UDP: an answer was seen; TCP: proof is set */
 	SL_FLOW_FIN = 1 << 4,	  /* a FIN went this way */
+	SL_FLOW_MIDSTREAM = 1 << 5, /* TCP: opened by a packet that was no SYN */
 };
 
 /*
@@ -260,8 +262,8 @@ struct sl_flow {
 	__u8 kind;	  /* enum sl_kind of the frontend */
 	__u32 seen;	  /* ticks */
 	__u32 opened;	  /* ticks */
-	__be32 isn;	  /* TCP: sequence number of the SYN */
-	__be32 proof;	  /* TCP: the ack that shows that the SYN-ACK arrived */
+	__u32 isn;	  /* TCP: sequence number of the SYN */
+	__u32 proof;	  /* TCP: the ack that shows that the SYN-ACK arrived */
 	__be16 sport;	  /* what the packet's ports become */
 	__be16 dport;
 	__u64 packets;

@@ -14,27 +14,27 @@
 
 #include "common/abi.h"
 
-#define SL_ARRAY(name_, value_, entries_, flags_)                              \
-	struct {                                                               \
-		__uint(type, BPF_MAP_TYPE_ARRAY);                              \
-		__uint(max_entries, entries_);                                 \
-		__uint(map_flags, flags_);                                     \
-		__type(key, __u32);                                            \
-		__type(value, value_);                                         \
+#define SL_ARRAY(name_, value_, entries_, flags_)                                                  \
+	struct {                                                                                   \
+		__uint(type, BPF_MAP_TYPE_ARRAY);                                                  \
+		__uint(max_entries, entries_);                                                     \
+		__uint(map_flags, flags_);                                                         \
+		__type(key, __u32);                                                                \
+		__type(value, value_);                                                             \
 	} name_ SEC(".maps")
 
-#define SL_HASH(type_, name_, key_, value_, entries_)                          \
-	struct {                                                               \
-		__uint(type, type_);                                           \
-		__uint(max_entries, entries_);                                 \
-		__type(key, key_);                                             \
-		__type(value, value_);                                         \
+#define SL_HASH(type_, name_, key_, value_, entries_)                                              \
+	struct {                                                                                   \
+		__uint(type, type_);                                                               \
+		__uint(max_entries, entries_);                                                     \
+		__type(key, key_);                                                                 \
+		__type(value, value_);                                                             \
 	} name_ SEC(".maps")
 
 /* Bitmaps that keep packets which are no service traffic away from hashes. */
 SL_ARRAY(filter, __u64, SL_FILTER_WORDS, BPF_F_MMAPABLE);
 SL_ARRAY(endpoint_set, __u64, SL_ENDPOINT_WORDS, BPF_F_MMAPABLE);
-SL_ARRAY(node_ports, __u64, SL_PORT_WORDS * SL_PORT_PROTOCOLS, BPF_F_MMAPABLE);
+SL_ARRAY(node_ports, __u64, SL_PORT_WORDS *SL_PORT_PROTOCOLS, BPF_F_MMAPABLE);
 
 /* Services. */
 SL_HASH(BPF_MAP_TYPE_HASH, frontends4, struct sl_frontend4, __u64, 65536);

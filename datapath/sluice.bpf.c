@@ -1,27 +1,32 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 
+/*
+ * The datapath. A packet's way is walk_ingress() or walk_egress() in stages.h;
+ * tc.h and xdp.h are the entries around it.
+ */
+
+#include <stddef.h>
+
+#include "pkt.h"
 #include "maps.h"
-#include "store.h"
 
 /* Set by sluiced before load and frozen after: branches on it cost nothing. */
 const volatile struct sl_config config;
 
-SEC("tc")
-int sluice_ingress(struct __sk_buff *skb)
-{
-	return skb->len ? -1 : 0;
-}
+#include "node.h"
+#include "count.h"
+#include "parse.h"
+#include "family.h"
 
-SEC("tc")
-int sluice_egress(struct __sk_buff *skb)
-{
-	return skb->len ? -1 : 0;
-}
+#define FAMILY 4
+#include "stages.h"
+#undef FAMILY
+#define FAMILY 6
+#include "stages.h"
+#undef FAMILY
 
-SEC("xdp.frags")
-int sluice_xdp(struct xdp_md *ctx)
-{
-	return ctx->ingress_ifindex ? XDP_PASS : XDP_DROP;
-}
+#include "tc.h"
+#include "xdp.h"
+#include "store.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -41,7 +41,7 @@ int sluice_store(struct sl_store *argument)
 	asm volatile("" : : "r"(&store) : "memory");
 	switch (store.map) {
 	case SL_STORE_FRONTEND4:
-		key4 = (struct sl_frontend4){
+		key4 = (struct sl_frontend4) {
 			.addr = { store.frontend.key.addr[0] },
 			.port = store.frontend.key.port,
 			.proto = store.frontend.key.proto,

@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+
+/*
+ * Stage "parse": the headers up to the ports, into struct pkt.
+ *
+ * Frames with a VLAN tag inside, and what is neither IPv4 nor IPv6, leave.
+ * ICMP has no ports here; ICMP errors leave.
+ */
+
+#include "pkt.h"
+
+#define IPV6_EXTENSIONS 4 /* more than anybody sends */
+
+struct extension {
+	__u8 next;
+	__u8 len;	     /* in 8 bytes, without the first 8 */
+	__be16 offset_flags; /* of a fragment header */
+	__be32 id;
+};
+
+/* Says that the linear part of the packet ends too early. */
+#define PARSE_SHORT -1
+
+static __always_inline int parse_ports(struct pkt *p, void *l4, void *end, __u8 proto,
+				       __be16 *sport, __be16 *dport)
+{
+	struct tcphdr *tcp = l4;
+	struct udphdr *udp = l4;
+	__u8 *icmp = l4;
+
+	if (p->fragment == FRAGMENT_LATER)
+		return SL_NEXT;
+
+	switch (proto) {
+	case IPPROTO_TCP:
+		if ((void *)(tcp + 1) > end)
+			return PARSE_SHORT;
+		*sport = tcp->source;
+		*dport = tcp->dest;
+		p->seq = bpf_ntohl(tcp->seq);
+		p->ack = bpf_ntohl(tcp->ack_seq);
+		p->tcp = ((__u8 *)tcp)[13];
+		return SL_NEXT;
+	case IPPROTO_UDP:
+		if ((void *)(udp + 1) > end)
+			return PARSE_SHORT;
+		*sport = udp->source;
+		*dport = udp->dest;
+		return SL_NEXT;
+	case IPPROTO_ICMP:
+		if ((void *)(icmp + 1) > end)
+			return PARSE_SHORT;
+		return *icmp == 8 /* echo */ ? SL_NEXT : SL_LEAVE;
+	case IPPROTO_ICMPV6:
+		if ((void *)(icmp + 1) > end)
+			return PARSE_SHORT;
+		return *icmp == 128 /* echo */ ? SL_NEXT : SL_LEAVE;
+	default:
+		return SL_NEXT;
+	}
+}
+
+static __always_inline int parse4(struct pkt *p, void *data, void *end)
+{
+	struct iphdr *ip = data + ETH_HLEN;
+	__be16 offset;
+	__u32 header;
+
+	if ((void *)(ip + 1) > end)
+		return PARSE_SHORT;
+	header = ip->ihl * 4;
+	if (ip->version != 4 || header < sizeof(*ip))
+		return SL_LEAVE;
+
+	p->family = 4;
+	p->l4 = ETH_HLEN + header;
+	p->len = bpf_ntohs(ip->tot_len);
+	p->key4.saddr[0] = ip->saddr;
+	p->key4.daddr[0] = ip->daddr;
+	p->key4.proto = ip->protocol;
+	offset = ip->frag_off & bpf_htons(0x1fff);
+	if (offset)
+		p->fragment = FRAGMENT_LATER;
+	else if (ip->frag_off & bpf_htons(0x2000))
+		p->fragment = FRAGMENT_FIRST;
+	return parse_ports(p, data + p->l4, end, ip->protocol, &p->key4.sport, &p->key4.dport);
+}
+
+static __always_inline int parse6(struct pkt *p, void *data, void *end)
+{
+	struct ipv6hdr *ip = data + ETH_HLEN;
+	__u32 at = ETH_HLEN + sizeof(*ip);
+	__u8 proto;
+
+	if ((void *)(ip + 1) > end)
+		return PARSE_SHORT;
+	if (ip->version != 6)
+		return SL_LEAVE;
+
+	p->family = 6;
+	p->len = bpf_ntohs(ip->payload_len) + sizeof(*ip);
+	__builtin_memcpy(p->key6.saddr, &ip->saddr, 16);
+	__builtin_memcpy(p->key6.daddr, &ip->daddr, 16);
+	proto = ip->nexthdr;
+
+	for (int i = 0; i < IPV6_EXTENSIONS; i++) {
+		struct extension *e = data + at;
+
+		if (proto != IPPROTO_HOPOPTS && proto != IPPROTO_ROUTING &&
+		    proto != IPPROTO_DSTOPTS && proto != IPPROTO_FRAGMENT)
+			break;
+		if ((void *)(e + 1) > end)
+			return PARSE_SHORT;
+		if (proto == IPPROTO_FRAGMENT) {
+			if (e->offset_flags & bpf_htons(0xfff8))
+				p->fragment = FRAGMENT_LATER;
+			else if (e->offset_flags & bpf_htons(1))
+				p->fragment = FRAGMENT_FIRST;
+			at += sizeof(*e);
+		} else {
+			at += (e->len + 1) * 8;
+		}
+		if (at > 0x1ff)
+			return SL_LEAVE;
+		proto = e->next;
+	}
+
+	p->l4 = at;
+	p->key6.proto = proto;
+	return parse_ports(p, data + at, end, proto, &p->key6.sport, &p->key6.dport);
+}
+
+/* SL_NEXT with the packet's key set, SL_LEAVE, or PARSE_SHORT. */
+static __always_inline int parse(struct pkt *p, void *data, void *end)
+{
+	struct ethhdr *eth = data;
+
+	if ((void *)(eth + 1) > end)
+		return PARSE_SHORT;
+	p->l3 = ETH_HLEN;
+	if (eth->h_proto == bpf_htons(ETH_P_IP))
+		return parse4(p, data, end);
+	if (eth->h_proto == bpf_htons(ETH_P_IPV6))
+		return parse6(p, data, end);
+	return SL_LEAVE;
+}

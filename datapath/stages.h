@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+
+/*
+ * The stages for one family, and the way through them. Places for later ones:
+ * guard (limits, SYN defence) after service, affinity before pick, and DSR
+ * beside SNAT in route.
+ */
+
+#include "filter.h"
+#include "state.h"
+#include "track.h"
+#include "flow.h"
+#include "service.h"
+#include "open.h"
+#include "route.h"
+
+/* What comes in: SL_FORWARD with the translation in `p`, or why not. */
+static __always_inline enum sl_verdict F(walk_ingress)(void *ctx, struct pkt *p)
+{
+	enum sl_verdict v = F(filter_ingress)(p);
+
+	if (likely(v == SL_LEAVE))
+		return v;
+	v = F(flow)(p);
+	if (likely(v != SL_NEXT))
+		return v;
+	v = F(choose)(p);
+	if (v == SL_NEXT)
+		v = F(route)(ctx, p);
+	if (v == SL_NEXT) {
+		v = F(open)(p);
+		if (v == SL_NEXT)
+			v = F(flow)(p);
+		if (v == SL_NEXT)
+			v = SL_DROP_BUG;
+	}
+	return v;
+}
+
+/* What goes out: only flows that are known. */
+static __always_inline enum sl_verdict F(walk_egress)(struct pkt *p)
+{
+	enum sl_verdict v = F(filter_egress)(p);
+
+	if (likely(v == SL_LEAVE))
+		return v;
+	v = F(flow)(p);
+	return v == SL_NEXT ? SL_LEAVE : v;
+}

@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+
+/*
+ * The TC entries: every interface, both directions. The kernel's helpers keep
+ * the checksum state of the packet right (unfinished, complete or none).
+ */
+
+#include "reject.h"
+
+/* Offset of the check field, or 0 if the protocol has none that covers it. */
+static __always_inline __u32 check_offset(const struct pkt *p, __u8 proto)
+{
+	return p->l4 + (proto == IPPROTO_TCP ? offsetof(struct tcphdr, check)
+					     : offsetof(struct udphdr, check));
+}
+
+/* Both ports lie at the start of TCP and UDP headers. */
+static __always_inline long tc_rewrite_ports(struct __sk_buff *skb, const struct pkt *p,
+					     __u32 check, __be16 sport, __be16 dport, __u64 flags)
+{
+	struct {
+		__be16 sport, dport;
+	} old = { sport, dport }, new = { p->to.sport, p->to.dport };
+	__u32 from, to;
+
+	__builtin_memcpy(&from, &old, 4);
+	__builtin_memcpy(&to, &new, 4);
+	if (from == to)
+		return 0;
+	return bpf_l4_csum_replace(skb, check, from, to, 4 | flags)
+		       ?: bpf_skb_store_bytes(skb, p->l4, &new, 4, 0);
+}
+
+static __always_inline long tc_rewrite4(struct __sk_buff *skb, const struct pkt *p)
+{
+	__u32 check = check_offset(p, p->key4.proto);
+	__u64 udp = p->key4.proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
+	__be32 from[2] = { p->key4.saddr[0], p->key4.daddr[0] };
+	__be32 to[2] = { p->to.saddr4[0], p->to.daddr4[0] };
+	__s64 diff = bpf_csum_diff(from, sizeof(from), to, sizeof(to), 0);
+
+	return bpf_l4_csum_replace(skb, check, 0, diff, BPF_F_PSEUDO_HDR | udp) ?:
+	       bpf_l3_csum_replace(skb, p->l3 + offsetof(struct iphdr, check), 0, diff, 0) ?:
+	       bpf_skb_store_bytes(skb, p->l3 + offsetof(struct iphdr, saddr), to, sizeof(to), 0) ?:
+	       tc_rewrite_ports(skb, p, check, p->key4.sport, p->key4.dport, udp);
+}
+
+static __always_inline long tc_rewrite6(struct __sk_buff *skb, const struct pkt *p)
+{
+	__u32 check = check_offset(p, p->key6.proto);
+	__u64 udp = p->key6.proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
+	/* The addresses stand side by side in the key, the packet and `to`. */
+	__s64 diff = bpf_csum_diff((__be32 *)p->key6.saddr, 32, (__be32 *)p->to.saddr6, 32, 0);
+
+	return bpf_l4_csum_replace(skb, check, 0, diff, BPF_F_PSEUDO_HDR | udp) ?:
+	       bpf_skb_store_bytes(skb, p->l3 + offsetof(struct ipv6hdr, saddr), p->to.saddr6, 32,
+				   0) ?:
+	       tc_rewrite_ports(skb, p, check, p->key6.sport, p->key6.dport, udp);
+}
+
+static __always_inline long tc_rewrite(struct __sk_buff *skb, const struct pkt *p)
+{
+	return p->family == 4 ? tc_rewrite4(skb, p) : tc_rewrite6(skb, p);
+}
+
+/* The next router's work: one hop less. */
+static __always_inline enum sl_verdict tc_decrement_ttl(struct __sk_buff *skb, const struct pkt *p)
+{
+	__u32 offset = p->l3 + (p->family == 4 ? offsetof(struct iphdr, ttl)
+					       : offsetof(struct ipv6hdr, hop_limit));
+	__u8 ttl;
+
+	if (bpf_skb_load_bytes(skb, offset, &ttl, 1))
+		return SL_DROP_BUG;
+	if (ttl <= 1)
+		return SL_DROP_TTL;
+	ttl--;
+	/* TTL is the upper byte of its 16 bit word of the IPv4 header. */
+	if (p->family == 4 &&
+	    bpf_l3_csum_replace(skb, p->l3 + offsetof(struct iphdr, check),
+				bpf_htons((__u16)(ttl + 1) << 8), bpf_htons((__u16)ttl << 8), 2))
+		return SL_DROP_BUG;
+	return bpf_skb_store_bytes(skb, offset, &ttl, 1, 0) ? SL_DROP_BUG : SL_NEXT;
+}
+
+/* Both ends are translated: straight out of where the route says. */
+static __always_inline enum sl_verdict tc_redirect(struct __sk_buff *skb, struct pkt *p, int *ret)
+{
+	struct bpf_fib_lookup fib = {
+		.ifindex = p->ifindex,
+		/* 0 for GSO: it leaves in pieces of the sender's MTU. */
+		.tot_len = skb->gso_size ? 0 : p->len,
+	};
+	struct bpf_redir_neigh neigh = {};
+	enum sl_verdict v;
+
+	if (p->family == 4) {
+		fib.l4_protocol = p->key4.proto;
+		fib_ends4(&fib, p->to.saddr4, p->to.daddr4);
+	} else {
+		fib.l4_protocol = p->key6.proto;
+		fib_ends6(&fib, p->to.saddr6, p->to.daddr6);
+	}
+	switch (bpf_fib_lookup(skb, &fib, sizeof(fib), 0)) {
+	case BPF_FIB_LKUP_RET_SUCCESS:
+	case BPF_FIB_LKUP_RET_NO_NEIGH:
+		break;
+	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
+		return SL_DROP_MTU;
+	default:
+		return SL_DROP_NO_ROUTE;
+	}
+
+	v = tc_decrement_ttl(skb, p);
+	if (v != SL_NEXT)
+		return v;
+	if (tc_rewrite(skb, p))
+		return SL_DROP_BUG;
+	neigh.nh_family = fib.family;
+	__builtin_memcpy(neigh.ipv6_nh, fib.ipv6_dst, sizeof(neigh.ipv6_nh));
+	*ret = bpf_redirect_neigh(fib.ifindex, &neigh, sizeof(neigh), 0);
+	return SL_FORWARD;
+}
+
+/* Sends the translated packet on; *ret is the program's return value. */
+static __noinline enum sl_verdict tc_forward(struct __sk_buff *skb, struct pkt *p, int *ret)
+{
+	if (p->forward == SL_REDIRECT && p->hook == HOOK_INGRESS)
+		return tc_redirect(skb, p, ret);
+	if (tc_rewrite(skb, p))
+		return SL_DROP_BUG;
+	if (p->forward != SL_HAIRPIN)
+		return SL_FORWARD;
+	if (tc_swap_macs(skb))
+		return SL_DROP_BUG;
+	*ret = bpf_redirect(p->ifindex, 0);
+	return SL_FORWARD;
+}
+
+/* The one place where a packet leaves, and where that is counted. */
+static __always_inline int tc_leave(struct __sk_buff *skb, struct pkt *p, enum sl_verdict v)
+{
+	int ret = TC_NEXT;
+
+	if (likely(v == SL_LEAVE))
+		return TC_NEXT;
+	if (v == SL_FORWARD)
+		v = tc_forward(skb, p, &ret);
+	if (v == SL_FORWARD) {
+		count_forward(p);
+		return ret;
+	}
+	count_loss(p, v);
+	if (v == SL_REJECT_NO_ENDPOINTS || v == SL_REJECT_UNKNOWN_PORT)
+		return tc_reject(skb, p);
+	return TC_DROP;
+}
+
+/* As parse() does, with a second try when the headers are not linear yet. */
+static __always_inline int tc_parse(struct __sk_buff *skb, struct pkt *p)
+{
+	void *data, *end;
+	int r;
+
+	linear(skb, &data, &end);
+	r = parse(p, data, end);
+	if (likely(r != PARSE_SHORT))
+		return r;
+	if (bpf_skb_pull_data(skb, skb->len < 192 ? skb->len : 192))
+		return SL_LEAVE;
+	linear(skb, &data, &end);
+	p->fragment = FRAGMENT_NONE;
+	r = parse(p, data, end);
+	return r == PARSE_SHORT ? SL_LEAVE : r;
+}
+
+static __always_inline int tc_begin(struct __sk_buff *skb, struct pkt *p, enum hook hook)
+{
+	p->ifindex = skb->ifindex;
+	p->hook = hook;
+	p->now = ticks();
+	p->segments = skb->gso_segs ?: 1;
+	return tc_parse(skb, p);
+}
+
+SEC("tc")
+int sluice_ingress(struct __sk_buff *skb)
+{
+	struct pkt p = {};
+	enum sl_verdict v = tc_begin(skb, &p, HOOK_INGRESS);
+
+	if (v == SL_NEXT)
+		v = p.family == 4 ? walk_ingress4(skb, &p) : walk_ingress6(skb, &p);
+	return tc_leave(skb, &p, v);
+}
+
+SEC("tc")
+int sluice_egress(struct __sk_buff *skb)
+{
+	struct pkt p = {};
+	enum sl_verdict v = tc_begin(skb, &p, HOOK_EGRESS);
+
+	if (v == SL_NEXT)
+		v = p.family == 4 ? walk_egress4(&p) : walk_egress6(&p);
+	return tc_leave(skb, &p, v);
+}

@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+
+/*
+ * What happens to a flow besides being used, for each family: proof of the way
+ * back and promotion, FIN and RST, the time last seen. Called for the packets
+ * of `new` flows, for those with SYN, FIN or RST, and once a tick.
+ */
+
+/*
+ * An LRU table may have evicted one direction while the other lived. One is
+ * all that is needed to write the other.
+ */
+static __always_inline void F(mirror)(struct pkt *p, const struct sl_flow *f,
+				      const struct F(sl_tuple) * key)
+{
+	struct F(sl_flow) m = {
+		.f = {
+			.tag = F(tag_of)(key),
+			.service = f->service,
+			.backend = f->backend,
+			.generation = f->generation,
+			.state = f->state,
+			.forward = f->forward,
+			.flags = F(opposite_flags)(f->flags, f->forward),
+			.kind = f->kind,
+			.seen = p->now,
+			.opened = f->opened,
+			.sport = p->F(key).dport,
+			.dport = p->F(key).sport,
+		},
+	};
+
+	copy_addr(m.saddr, p->F(key).daddr);
+	copy_addr(m.daddr, p->F(key).saddr);
+	bpf_map_update_elem(&F(established), key, &m, BPF_NOEXIST);
+}
+
+/*
+ * Moves both directions to `established`, where no flood of new flows reaches
+ * them. A translated source port is entered in `snat`, which never evicts; if
+ * another flow holds it there, this one stays where it is.
+ */
+static __always_inline void F(promote)(struct pkt *p, struct F(sl_flow) * f, struct F(sl_flow) * o,
+				       const struct F(sl_tuple) * okey)
+{
+	struct F(sl_flow) value;
+
+	if (f->f.flags & SL_FLOW_SNAT &&
+	    bpf_map_update_elem(&F(snat), okey, &p->F(key), BPF_NOEXIST)) {
+		struct F(sl_tuple) *owner = bpf_map_lookup_elem(&F(snat), okey);
+
+		if (!owner || !F(same_tuple)(owner, &p->F(key)))
+			return;
+	}
+
+	value = *f;
+	value.f.state = SL_FLOW_ESTABLISHED;
+	if (bpf_map_update_elem(&F(established), &p->F(key), &value, BPF_ANY))
+		return;
+	value = *o;
+	value.f.state = SL_FLOW_ESTABLISHED;
+	if (bpf_map_update_elem(&F(established), okey, &value, BPF_ANY))
+		return;
+	barrier();
+	f->f.state = SL_FLOW_PROMOTED;
+	o->f.state = SL_FLOW_PROMOTED;
+}
+
+/* A packet of a flow that is still in `new`: is the way back proven? */
+static __always_inline void F(prove)(struct pkt *p, struct F(sl_flow) * f, struct F(sl_flow) * o,
+				     const struct F(sl_tuple) * okey)
+{
+	if (f->f.flags & SL_FLOW_REVERSE) {
+		if (p->tcp & TCP_SYN)
+			o->f.proof = p->seq + 1;
+		else if (p->F(key).proto == IPPROTO_TCP && !(o->f.flags & SL_FLOW_MIDSTREAM))
+			return;
+		o->f.flags |= SL_FLOW_ANSWERED;
+		return;
+	}
+	if (!(f->f.flags & SL_FLOW_ANSWERED))
+		return;
+	if (p->F(key).proto == IPPROTO_TCP && !(f->f.flags & SL_FLOW_MIDSTREAM) &&
+	    (!(p->tcp & TCP_ACK) || p->ack - f->f.proof > 1U << 30))
+		return;
+	F(promote)(p, f, o, okey);
+}
+
+/* After FIN both ways, or RST either way, a new SYN replaces the flow. */
+static __always_inline void F(close)(struct pkt *p, struct sl_flow *f, struct sl_flow *o)
+{
+	if (p->tcp & TCP_RST) {
+		f->state = SL_FLOW_CLOSED;
+		o->state = SL_FLOW_CLOSED;
+	} else if (p->tcp & TCP_FIN) {
+		f->flags |= SL_FLOW_FIN;
+		if (o->flags & SL_FLOW_FIN && f->state < SL_FLOW_CLOSING) {
+			f->state = SL_FLOW_CLOSING;
+			o->state = SL_FLOW_CLOSING;
+		}
+	}
+}
+
+/* Verified once; a separately verified function can't know that `p` is set. */
+__noinline int F(track)(struct pkt *p)
+{
+	struct F(sl_flow) * f, *o;
+	struct F(sl_tuple) okey;
+
+	if (!p)
+		return 0;
+	F(opposite_key)(p, &okey);
+	if (p->table == TABLE_NEW) {
+		f = bpf_map_lookup_elem(&F(new), &p->F(key));
+		o = bpf_map_lookup_elem(&F(new), &okey);
+	} else {
+		f = bpf_map_lookup_elem(&F(established), &p->F(key));
+		o = bpf_map_lookup_elem(&F(established), &okey);
+	}
+	if (!f)
+		return 0;
+	f->f.seen = p->now;
+	if (!o) {
+		if (p->table == TABLE_ESTABLISHED)
+			F(mirror)(p, &f->f, &okey);
+		return 0;
+	}
+	o->f.seen = p->now;
+	F(close)(p, &f->f, &o->f);
+	if (p->table == TABLE_NEW && f->f.state == SL_FLOW_NEW)
+		F(prove)(p, f, o, &okey);
+	return 0;
+}

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+#pragma once
+
+/*
+ * The XDP entry, for uplinks whose frames come off a wire with finished
+ * checksums. What it can't do itself (reject, a neighbour not known yet, a way
+ * out without XDP) it passes on untouched: our TC program on the same
+ * interface does it.
+ */
+
+#include "tc.h"
+
+static __always_inline void *xdp_at(struct xdp_md *ctx, __u32 offset, __u32 len)
+{
+	void *data = (void *)(long)ctx->data, *end = (void *)(long)ctx->data_end;
+
+	if (offset > 0x1ff || data + offset + len > end)
+		return NULL;
+	return data + offset;
+}
+
+/* Adds a difference of one's complement sums to a check field. */
+static __always_inline __u16 check_add(__u16 check, __u32 diff)
+{
+	__u32 sum = (__u16)~check;
+
+	diff = (diff & 0xffff) + (diff >> 16);
+	return fold(sum + diff);
+}
+
+static __always_inline __u32 ports_word(__be16 sport, __be16 dport)
+{
+	return (__u32)dport << 16 | sport;
+}
+
+static __always_inline long xdp_rewrite_l4(struct xdp_md *ctx, const struct pkt *p, __u8 proto,
+					   __u32 old_ports, __u32 diff)
+{
+	__be32 from = old_ports, to = ports_word(p->to.sport, p->to.dport);
+
+	diff = bpf_csum_diff(&from, 4, &to, 4, diff);
+	if (proto == IPPROTO_TCP) {
+		struct tcphdr *tcp = xdp_at(ctx, p->l4, sizeof(*tcp));
+
+		if (!tcp)
+			return -1;
+		tcp->source = p->to.sport;
+		tcp->dest = p->to.dport;
+		tcp->check = check_add(tcp->check, diff);
+	} else {
+		struct udphdr *udp = xdp_at(ctx, p->l4, sizeof(*udp));
+
+		if (!udp)
+			return -1;
+		udp->source = p->to.sport;
+		udp->dest = p->to.dport;
+		if (udp->check) /* 0: the sender made none */
+			udp->check = check_add(udp->check, diff) ?: 0xffff;
+	}
+	return 0;
+}
+
+static __always_inline long xdp_rewrite4(struct xdp_md *ctx, const struct pkt *p, __u8 hop)
+{
+	__be32 from[2] = { p->key4.saddr[0], p->key4.daddr[0] };
+	__be32 to[2] = { p->to.saddr4[0], p->to.daddr4[0] };
+	__u32 diff = bpf_csum_diff(from, sizeof(from), to, sizeof(to), 0);
+	struct iphdr *ip = xdp_at(ctx, p->l3, sizeof(*ip));
+
+	if (!ip)
+		return -1;
+	ip->saddr = to[0];
+	ip->daddr = to[1];
+	ip->check = check_add(ip->check, diff);
+	if (hop) {
+		ip->ttl--;
+		ip->check = check_add(ip->check, (__u16)~bpf_htons(0x0100));
+	}
+	return xdp_rewrite_l4(ctx, p, p->key4.proto, ports_word(p->key4.sport, p->key4.dport),
+			      diff);
+}
+
+static __always_inline long xdp_rewrite6(struct xdp_md *ctx, const struct pkt *p, __u8 hop)
+{
+	__u32 diff = bpf_csum_diff((__be32 *)p->key6.saddr, 32, (__be32 *)p->to.saddr6, 32, 0);
+	struct ipv6hdr *ip = xdp_at(ctx, p->l3, sizeof(*ip));
+
+	if (!ip)
+		return -1;
+	__builtin_memcpy(&ip->saddr, p->to.saddr6, 16);
+	__builtin_memcpy(&ip->daddr, p->to.daddr6, 16);
+	ip->hop_limit -= hop;
+	return xdp_rewrite_l4(ctx, p, p->key6.proto, ports_word(p->key6.sport, p->key6.dport),
+			      diff);
+}
+
+static __always_inline long xdp_rewrite(struct xdp_md *ctx, const struct pkt *p, __u8 hop)
+{
+	return p->family == 4 ? xdp_rewrite4(ctx, p, hop) : xdp_rewrite6(ctx, p, hop);
+}
+
+static __always_inline int xdp_last_hop(struct xdp_md *ctx, const struct pkt *p)
+{
+	struct iphdr *ip = xdp_at(ctx, p->l3, sizeof(*ip));
+	struct ipv6hdr *ip6 = (void *)ip;
+
+	if (!ip)
+		return 1;
+	return (p->family == 4 ? ip->ttl : ip6->hop_limit) <= 1;
+}
+
+static __always_inline int xdp_sendable(__u32 ifindex)
+{
+	struct sl_iface *iface = bpf_map_lookup_elem(&ifaces, &ifindex);
+
+	return iface && iface->xdp;
+}
+
+/* *ret is XDP_PASS, with the packet untouched, where TC must do it. */
+static __noinline enum sl_verdict xdp_redirect(struct xdp_md *ctx, struct pkt *p, int *ret)
+{
+	struct bpf_fib_lookup fib = { .ifindex = p->ifindex, .tot_len = p->len };
+	struct ethhdr *eth;
+
+	if (p->family == 4) {
+		fib.l4_protocol = p->key4.proto;
+		fib_ends4(&fib, p->to.saddr4, p->to.daddr4);
+	} else {
+		fib.l4_protocol = p->key6.proto;
+		fib_ends6(&fib, p->to.saddr6, p->to.daddr6);
+	}
+	*ret = XDP_PASS;
+	if (bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) || !xdp_sendable(fib.ifindex) ||
+	    xdp_last_hop(ctx, p))
+		return SL_LEAVE;
+
+	if (xdp_rewrite(ctx, p, 1))
+		return SL_DROP_BUG;
+	eth = xdp_at(ctx, 0, sizeof(*eth));
+	if (!eth)
+		return SL_DROP_BUG;
+	__builtin_memcpy(eth->h_dest, fib.dmac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, fib.smac, ETH_ALEN);
+	*ret = fib.ifindex == p->ifindex ? XDP_TX : bpf_redirect(fib.ifindex, 0);
+	return SL_FORWARD;
+}
+
+static __always_inline int xdp_leave(struct xdp_md *ctx, struct pkt *p, enum sl_verdict v)
+{
+	int ret = XDP_PASS;
+
+	if (v == SL_FORWARD && p->forward == SL_REDIRECT)
+		v = xdp_redirect(ctx, p, &ret);
+	else if (v == SL_FORWARD && p->forward == SL_HAIRPIN)
+		v = SL_LEAVE;
+	else if (v == SL_FORWARD && xdp_rewrite(ctx, p, 0))
+		v = SL_DROP_BUG;
+
+	switch (v) {
+	case SL_FORWARD:
+		count_forward(p);
+		return ret;
+	case SL_LEAVE:
+	case SL_REJECT_NO_ENDPOINTS: /* counted by TC, which answers */
+	case SL_REJECT_UNKNOWN_PORT:
+		return XDP_PASS;
+	default:
+		count_loss(p, v);
+		return XDP_DROP;
+	}
+}
+
+SEC("xdp.frags")
+int sluice_xdp(struct xdp_md *ctx)
+{
+	struct pkt p = {
+		.ifindex = ctx->ingress_ifindex,
+		.hook = HOOK_INGRESS,
+		.now = ticks(),
+		.segments = 1,
+	};
+	int v = parse(&p, (void *)(long)ctx->data, (void *)(long)ctx->data_end);
+
+	if (v == SL_NEXT)
+		v = p.family == 4 ? walk_ingress4(ctx, &p) : walk_ingress6(ctx, &p);
+	else
+		v = SL_LEAVE;
+	return xdp_leave(ctx, &p, v);
+}
