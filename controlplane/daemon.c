@@ -1,0 +1,361 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "controlplane/daemon.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <uv.h>
+
+#include "common/log.h"
+#include "controlplane/attach/attach.h"
+#include "controlplane/lock.h"
+#include "controlplane/node_ports.h"
+#include "controlplane/observe/control.h"
+#include "controlplane/observe/view.h"
+#include "controlplane/source/source.h"
+#include "controlplane/store/store.h"
+#include "controlplane/sync.h"
+#include "controlplane/tables/datapath.h"
+#include "controlplane/tables/tables.h"
+
+/* Interfaces and addresses that one netlink burst can bring. */
+#define ADDRESSES_MAX 4096
+
+struct daemon {
+	const struct config *config;
+	uv_loop_t loop;
+	uv_signal_t term, interrupt;
+	int lock;
+	time_t started;
+	char root[PATH_MAX]; /* of the pins */
+	char socket[PATH_MAX];
+	char maps_folder[PATH_MAX];
+	struct view view;
+	/* In the order they are made. */
+	struct datapath *datapath;
+	struct tables *tables;
+	struct store *store;
+	struct sync *sync;
+	struct attach *attach;
+	struct source *source;
+	struct control *control;
+};
+
+/* Addresses on their way from attach to tables. */
+struct address_list {
+	const struct daemon *daemon;
+	struct tables_address *items;
+	size_t n;
+};
+
+static void take_address(void *context, const struct sl_addr *addr, uint8_t family)
+{
+	struct address_list *list = context;
+	const struct config *config = list->daemon->config;
+
+	if (list->n == ADDRESSES_MAX)
+		return;
+	list->items[list->n++] = (struct tables_address){
+		.addr = *addr,
+		.family = family,
+		.node_port = node_ports_serve(config->node_port_addresses,
+					      config->n_node_port_addresses,
+					      store_node(list->daemon->store), addr, family),
+	};
+}
+
+static void take_iface(void *context, uint32_t ifindex, const struct sl_iface *iface)
+{
+	struct daemon *daemon = context;
+	int r = tables_set_iface(daemon->tables, ifindex, iface);
+
+	if (r < 0)
+		log_error("daemon: interface %u: %s", ifindex, strerror(-r));
+}
+
+/* The node's interfaces, addresses or its Node object changed. */
+static void on_node(void *context)
+{
+	struct daemon *daemon = context;
+	struct address_list list = { .daemon = daemon };
+	int r;
+
+	if (!daemon->attach)
+		return;
+	attach_each_iface(daemon->attach, take_iface, daemon);
+	list.items = calloc(ADDRESSES_MAX, sizeof(*list.items));
+	if (!list.items)
+		return;
+	attach_each_address(daemon->attach, take_address, &list);
+	r = tables_set_addresses(daemon->tables, list.items, list.n);
+	if (r < 0)
+		log_error("daemon: addresses of this node: %s", strerror(-r));
+	free(list.items);
+}
+
+static void on_store(void *context)
+{
+	struct daemon *daemon = context;
+
+	sync_kick(daemon->sync);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+	struct daemon *daemon = signal->data;
+
+	log_info("daemon: signal %d, leaving; traffic goes on from the pinned maps", number);
+	uv_stop(&daemon->loop);
+}
+
+static void iso_time(time_t when, char text[32])
+{
+	struct tm tm;
+
+	gmtime_r(&when, &tm);
+	strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", &tm);
+}
+
+static json_t *on_status(void *context)
+{
+	struct daemon *daemon = context;
+	json_t *programmed = tables_status(daemon->tables);
+	json_t *losses = NULL;
+	char started[32], error[512];
+
+	sync_describe(daemon->sync, programmed);
+	iso_time(daemon->started, started);
+	if (view_losses(&daemon->view, &losses, error))
+		losses = json_array();
+	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:o}", "instance",
+			 daemon->config->instance, "version", SLUICE_VERSION, "node",
+			 daemon->config->node_name, "pid", (int)getpid(), "startedAt", started,
+			 "uptime", (json_int_t)(time(NULL) - daemon->started), "source",
+			 source_status(daemon->source), "programmed", programmed, "latency",
+			 tables_latency(daemon->tables), "losses", losses);
+}
+
+static json_t *on_attach(void *context)
+{
+	struct daemon *daemon = context;
+
+	return attach_describe(daemon->attach);
+}
+
+/* Seconds of the configuration into what the datapath compares. */
+static void fill_timeouts(const struct config *config, struct sl_config *ret)
+{
+	__u32(*t)[SL_FLOW_STATE_MAX] = ret->timeout;
+
+	t[0][SL_FLOW_NEW] = SL_TICKS(config->timeout_tcp_new);
+	t[0][SL_FLOW_ESTABLISHED] = SL_TICKS(config->timeout_tcp);
+	t[0][SL_FLOW_CLOSING] = SL_TICKS(config->timeout_tcp_closing);
+	t[0][SL_FLOW_CLOSED] = SL_TICKS(config->timeout_tcp_closed);
+	t[1][SL_FLOW_NEW] = SL_TICKS(config->timeout_udp_new);
+	t[1][SL_FLOW_ESTABLISHED] = SL_TICKS(config->timeout_udp);
+	t[1][SL_FLOW_CLOSING] = t[1][SL_FLOW_CLOSED] = t[1][SL_FLOW_ESTABLISHED];
+}
+
+static int open_datapath(struct daemon *daemon, char error[512])
+{
+	const struct config *config = daemon->config;
+	struct datapath_options options = {
+		.root = daemon->root,
+		.instance = config->instance,
+		.max_services = config->max_services,
+		.max_backends = config->max_backends,
+		.max_frontends = config->max_frontends,
+		.max_maglev_slots = config->max_maglev_slots,
+		.max_policies = config->max_policies,
+		.max_flows_new = config->max_flows_new,
+		.max_flows = config->max_flows,
+		.max_snat_ports = config->max_snat_ports,
+		.config = {
+			.snat_first = config->snat_first,
+			.snat_count = config->snat_last - config->snat_first + 1,
+		},
+	};
+	int r;
+
+	fill_timeouts(config, &options.config);
+	r = datapath_open(&options, &daemon->datapath, error);
+	if (r < 0)
+		return r;
+	log_info("daemon: datapath loaded pins=%s/%s maps=%s", daemon->root, config->instance,
+		 datapath_adopted(daemon->datapath) ? "adopted" : "new");
+	for (int i = 0; i < DATAPATH_MAP_MAX; i++)
+		daemon->view.fd[i] = datapath_map(daemon->datapath, i);
+	daemon->view.maps_folder = daemon->maps_folder;
+	return tables_new(&daemon->loop, daemon->datapath, &daemon->tables, error);
+}
+
+static int follow_interfaces(struct daemon *daemon, char error[512])
+{
+	const struct config *config = daemon->config;
+	struct attach_override *overrides = calloc(config->n_interfaces + 1, sizeof(*overrides));
+	struct attach_options options = {
+		.loop = &daemon->loop,
+		.ingress = datapath_program(daemon->datapath, DATAPATH_INGRESS),
+		.egress = datapath_program(daemon->datapath, DATAPATH_EGRESS),
+		.xdp = datapath_program(daemon->datapath, DATAPATH_XDP),
+		.links = datapath_links_folder(daemon->datapath),
+		.overrides = overrides,
+		.n_overrides = config->n_interfaces,
+		.xdp_mode = config->xdp == CONFIG_XDP_OFF  ? ATTACH_XDP_OFF
+			    : config->xdp == CONFIG_XDP_ON ? ATTACH_XDP_ON
+							   : ATTACH_XDP_AUTO,
+		.changed = on_node,
+		.context = daemon,
+	};
+	int r;
+
+	if (!overrides)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->n_interfaces; i++) {
+		overrides[i].name = config->interfaces[i].name;
+		overrides[i].role = config->interfaces[i].role;
+	}
+	r = attach_new(&options, &daemon->attach, error);
+	free(overrides);
+	if (r == 0)
+		on_node(daemon);
+	return r;
+}
+
+static int start_source(struct daemon *daemon, char error[512])
+{
+	const struct config *config = daemon->config;
+	struct source_options options = {
+		.loop = &daemon->loop,
+		.store = daemon->store,
+		.node_name = config->node_name,
+		.changed = on_store,
+		.context = daemon,
+		.folder = config->manifests,
+		.kubeconfig = config->kubeconfig,
+		.api_server = config->api_server,
+	};
+
+	return config->source == CONFIG_KUBE ? source_kube_new(&options, &daemon->source, error)
+					     : source_manifests_new(&options, &daemon->source,
+								    error);
+}
+
+static int start_control(struct daemon *daemon, char error[512])
+{
+	struct control_options options = {
+		.loop = &daemon->loop,
+		.path = daemon->socket,
+		.view = &daemon->view,
+		.status = on_status,
+		.attach = on_attach,
+		.context = daemon,
+	};
+
+	return control_new(&options, &daemon->control, error);
+}
+
+static int start(struct daemon *daemon, char error[512])
+{
+	struct sync_options sync = {
+		.loop = &daemon->loop,
+		.config = daemon->config,
+		.node_changed = on_node,
+		.context = daemon,
+	};
+	int r = open_datapath(daemon, error);
+
+	if (r < 0)
+		return r;
+	daemon->store = store_new();
+	sync.store = daemon->store;
+	sync.tables = daemon->tables;
+	daemon->sync = daemon->store ? sync_new(&sync) : NULL;
+	if (!daemon->sync) {
+		snprintf(error, 512, "%s", strerror(ENOMEM));
+		return -ENOMEM;
+	}
+	r = follow_interfaces(daemon, error);
+	if (r == 0)
+		r = start_control(daemon, error);
+	if (r == 0)
+		r = start_source(daemon, error);
+	return r;
+}
+
+static void stop(struct daemon *daemon)
+{
+	uv_close((uv_handle_t *)&daemon->term, NULL);
+	uv_close((uv_handle_t *)&daemon->interrupt, NULL);
+	control_free(daemon->control);
+	source_free(daemon->source);
+	attach_free(daemon->attach);
+	sync_free(daemon->sync);
+	tables_free(daemon->tables);
+	uv_run(&daemon->loop, UV_RUN_DEFAULT);
+	store_free(daemon->store);
+	datapath_close(daemon->datapath);
+	uv_loop_close(&daemon->loop);
+}
+
+static void name_paths(struct daemon *daemon, const struct config *config)
+{
+	daemon->config = config;
+	snprintf(daemon->root, sizeof(daemon->root), "%s/sluice", config->bpffs);
+	snprintf(daemon->socket, sizeof(daemon->socket), "%s/%s.sock", config->run_dir,
+		 config->instance);
+	snprintf(daemon->maps_folder, sizeof(daemon->maps_folder), "%s/sluice/%s/v%d/maps",
+		 config->bpffs, config->instance, SL_LAYOUT);
+}
+
+int daemon_run(const struct config *config, char error[512])
+{
+	struct daemon daemon = { .started = time(NULL) };
+	int r;
+
+	name_paths(&daemon, config);
+	daemon.lock = lock_take(config->run_dir, config->instance, error, 512);
+	if (daemon.lock < 0)
+		return daemon.lock;
+	uv_loop_init(&daemon.loop);
+	uv_signal_init(&daemon.loop, &daemon.term);
+	uv_signal_init(&daemon.loop, &daemon.interrupt);
+	daemon.term.data = daemon.interrupt.data = &daemon;
+	signal(SIGPIPE, SIG_IGN);
+
+	log_info("daemon: sluiced %s instance=%s node=%s", SLUICE_VERSION, config->instance,
+		 config->node_name);
+	r = start(&daemon, error);
+	if (r == 0) {
+		uv_signal_start(&daemon.term, on_signal, SIGTERM);
+		uv_signal_start(&daemon.interrupt, on_signal, SIGINT);
+		uv_run(&daemon.loop, UV_RUN_DEFAULT);
+	}
+	stop(&daemon);
+	close(daemon.lock);
+	return r;
+}
+
+int daemon_cleanup(const struct config *config, char error[512])
+{
+	struct daemon daemon = {};
+	char links[PATH_MAX + 16];
+	int lock, r;
+
+	name_paths(&daemon, config);
+	lock = lock_take(config->run_dir, config->instance, error, 512);
+	if (lock < 0)
+		return lock;
+	snprintf(links, sizeof(links), "%s/%s/v%d/links", daemon.root, config->instance, SL_LAYOUT);
+	r = attach_remove(links);
+	if (r == 0)
+		r = datapath_remove(daemon.root, config->instance);
+	if (r < 0)
+		snprintf(error, 512, "%s/%s: %s", daemon.root, config->instance, strerror(-r));
+	close(lock);
+	return r;
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * From the store to the tables: resolves each Service that changed and applies
+ * it. Nothing is programmed before the first complete lists (S-240); a service
+ * that can't be programmed keeps what it had and is tried again.
+ */
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "common/mem.h"
+#include "controlplane/config.h"
+#include "controlplane/store/store.h"
+#include "controlplane/tables/tables.h"
+
+struct sync;
+
+struct sync_options {
+	uv_loop_t *loop;
+	const struct config *config;
+	struct store *store;
+	struct tables *tables;
+	/* Called when the Node changed, since node ports may answer elsewhere. */
+	void (*node_changed)(void *context);
+	void *context;
+};
+
+/* NULL without memory. */
+struct sync *sync_new(const struct sync_options *options);
+
+/* Its handles close on the loop's next turns. Takes NULL too. */
+void sync_free(struct sync *sync);
+SL_DEFINE_AUTO(sync)
+
+/* The store changed: go on at the loop's next turn. */
+void sync_kick(struct sync *sync);
+
+/* `pending` and `failed` of docs/api.md's Status, set into `programmed`. */
+void sync_describe(const struct sync *sync, json_t *programmed);

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Builds, runs the levels of tests and counts their cases.
+
+A case is a named behaviour: a Check test or a pytest function. The rows of a
+loop or of a parametrised test belong to one case, which fails if any row does.
+"""
+
+import dataclasses
+import os
+import re
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+BUILD = TOP / "build"
+SANITIZED = TOP / "build-sanitized"
+LOGS = BUILD / "test-logs"
+LEVELS = ["unit", "packet", "semantics", "net", "kube", "fuzz", "kernels"]
+# Seconds a level may take before it is ended: a hang must not hide the rest.
+LIMITS = {"unit": 300, "packet": 300, "net": 1500, "kube": 2400}
+SKIPPED = 77  # exit code of a program that can't run here
+
+PASSED, SKIP, FAILED = 0, 1, 2
+# file.c:12:P:tcase:name:iteration: Passed
+CHECK_LINE = re.compile(r"^[^:]*:\d+:([PFE]):([^:]*):([^:]*):\d+: (.*)$")
+
+
+@dataclasses.dataclass
+class Cases:
+    """What became of each case of a level, by name."""
+
+    state: dict = dataclasses.field(default_factory=dict)
+    why: dict = dataclasses.field(default_factory=dict)
+
+    def add(self, name, state, why=""):
+        if state >= self.state.get(name, PASSED):
+            self.state[name] = state
+            if why:
+                self.why[name] = why
+        self.state.setdefault(name, state)
+
+    def count(self, state):
+        return sum(1 for s in self.state.values() if s == state)
+
+
+def build(folder, *options):
+    """Configures and builds; ends the run with the last lines if it fails."""
+    log = LOGS / f"{folder.name}.log"
+    steps = [
+        ["cmake", "-S", TOP, "-B", folder, "-G", "Ninja", *options],
+        ["cmake", "--build", folder],
+    ]
+    with open(log, "w") as out:
+        for step in steps:
+            if subprocess.run(step, stdout=out, stderr=subprocess.STDOUT).returncode:
+                print("".join(open(log).readlines()[-25:]), end="")
+                sys.exit(f"run-tests: the build failed, see {log}")
+
+
+def run_check(level, folder):
+    """Every Check program of a level. Returns its cases."""
+    cases = Cases()
+    env = dict(os.environ, CK_VERBOSITY="verbose")
+    for program in sorted((folder / "bin").glob(f"{level}_*")):
+        log = LOGS / f"{program.name}.log"
+        try:
+            done = subprocess.run([program], env=env, cwd=TOP, capture_output=True, text=True,
+                                  errors="replace", timeout=LIMITS[level],
+                                  stdin=subprocess.DEVNULL)
+            code, output = done.returncode, done.stdout + done.stderr
+        except subprocess.TimeoutExpired as e:
+            code, output = -1, str(e)
+        log.write_text(output)
+        if code == SKIPPED:
+            cases.add(program.name, SKIP, output.strip().splitlines()[-1] if output else "")
+            continue
+        failed = False
+        for line in output.splitlines():
+            match = CHECK_LINE.match(line)
+            if match:
+                bad = match[1] != "P"
+                failed |= bad
+                cases.add(f"{program.name}:{match[2]}:{match[3]}", FAILED if bad else PASSED,
+                          line if bad else "")
+        if code and not failed:
+            cases.add(program.name, FAILED, f"exit code {code}, see {log}")
+    return cases
+
+
+def run_pytest(level, folder):
+    """Every pytest file of a level. Returns its cases."""
+    cases = Cases()
+    report = LOGS / f"{level}.xml"
+    log = LOGS / f"{level}.log"
+    report.unlink(missing_ok=True)
+    env = dict(os.environ, SLUICE_BUILD=str(folder), PYTHONDONTWRITEBYTECODE="1")
+    with open(log, "w") as out:
+        try:
+            code = subprocess.run(
+                [sys.executable, "-m", "pytest", "-v", "-p", "no:cacheprovider",
+                 f"--junitxml={report}", TOP / "test" / level],
+                env=env, cwd=TOP, stdout=out, stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL, timeout=LIMITS[level]).returncode
+        except subprocess.TimeoutExpired:
+            code = -1
+            cases.add(level, FAILED, f"not done after {LIMITS[level]} s, see {log}")
+    if report.exists():
+        for case in ElementTree.parse(report).iter("testcase"):
+            name = f"{case.get('classname')}.{re.sub(r'[[].*', '', case.get('name'))}"
+            bad = case.find("failure")
+            bad = case.find("error") if bad is None else bad
+            skip = case.find("skipped")
+            if bad is not None:
+                cases.add(name, FAILED, (bad.get("message") or "").split("\n")[0])
+            elif skip is not None:
+                cases.add(name, SKIP, skip.get("message") or "")
+            else:
+                cases.add(name, PASSED)
+    if code and not cases.count(FAILED):
+        cases.add(level, FAILED, f"pytest ended with {code}, see {log}")
+    return cases
+
+
+RUN = {
+    "unit": lambda: run_check("unit", SANITIZED),
+    "packet": lambda: run_check("packet", BUILD),
+    "net": lambda: run_pytest("net", BUILD),
+    "kube": lambda: run_pytest("kube", BUILD),
+}
+
+
+def main(arguments):
+    levels = arguments or ["all"]
+    for level in levels:
+        if level not in LEVELS + ["all"]:
+            sys.exit(f"run-tests: no level \"{level}\"; there are {', '.join(LEVELS)} and all")
+    if "all" in levels:
+        levels = LEVELS
+
+    LOGS.mkdir(parents=True, exist_ok=True)
+    print("run-tests: building", flush=True)
+    build(BUILD)
+    if "unit" in levels:
+        build(SANITIZED, "-DSLUICE_SANITIZE=ON", "-DCMAKE_BUILD_TYPE=Debug")
+
+    total = {PASSED: 0, SKIP: 0, FAILED: 0}
+    for level in levels:
+        if level not in RUN:
+            print(f"{level}: nothing yet", flush=True)
+            continue
+        began = time.monotonic()
+        cases = RUN[level]()
+        for name, state in cases.state.items():
+            if state != PASSED:
+                word = "FAILED" if state == FAILED else "skipped"
+                print(f"  {word} {name}: {cases.why.get(name, '')}")
+        for state in total:
+            total[state] += cases.count(state)
+        print(f"{level}: {cases.count(PASSED)} passed, {cases.count(FAILED)} failed, "
+              f"{cases.count(SKIP)} skipped, {time.monotonic() - began:.0f} s", flush=True)
+    print(f"{total[PASSED]} passed, {total[FAILED]} failed, {total[SKIP]} skipped")
+    return 1 if total[FAILED] or not total[PASSED] else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
