@@ -28,6 +28,7 @@ enum attach_xdp {
 	ATTACH_XDP_ON, /* every uplink, also a veth */
 };
 
+/* What pointers lead to stays the caller's and must outlive the attach. */
 struct attach_options {
 	uv_loop_t *loop;
 	int ingress, egress, xdp; /* program descriptors */
@@ -35,6 +36,7 @@ struct attach_options {
 	const struct attach_override *overrides;
 	size_t n_overrides;
 	enum attach_xdp xdp_mode;
+	bool no_tcx; /* clsact filters even where the kernel has TCX */
 	/* Called when the interfaces or addresses below changed. */
 	void (*changed)(void *context);
 	void *context;
@@ -43,11 +45,16 @@ struct attach_options {
 /*
  * Takes over the links that are pinned, reads the interfaces and attaches;
  * then follows changes. `changed` is called for the first time before this
- * returns. Returns 0, or -errno with the reason in `error`.
+ * returns, with `*ret` already written. An interface that a program can't be
+ * attached to is no error: attach_describe() says why.
+ *
+ * Works in the network namespace of the calling thread. Returns 0, or -errno
+ * with the reason in `error`.
  */
 int attach_new(const struct attach_options *options, struct attach **ret, char error[512]);
 
-/* Stops following; programs stay attached. Takes NULL too. */
+/* Stops following; programs stay attached. The loop has to run once more to
+ * close its handles. Takes NULL too. */
 void attach_free(struct attach *attach);
 SL_DEFINE_AUTO(attach)
 
@@ -70,3 +77,11 @@ void attach_each_address(const struct attach *attach,
  * sorted by ifindex; interfaces with role "none" are there too, with a why.
  */
 json_t *attach_describe(const struct attach *attach);
+
+/*
+ * Detaches our programs from every interface of this network namespace: the
+ * links pinned in the folder, and the clsact filters, which have no pins. For
+ * --cleanup; no daemon of the instance may be running. Returns 0, also when
+ * nothing was there, or -errno of the first filter that stayed.
+ */
+int attach_remove(const char *links);
