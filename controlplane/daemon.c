@@ -59,12 +59,12 @@ static void take_address(void *context, const struct sl_addr *addr, uint8_t fami
 
 	if (list->n == ADDRESSES_MAX)
 		return;
-	list->items[list->n++] = (struct tables_address){
+	list->items[list->n++] = (struct tables_address) {
 		.addr = *addr,
 		.family = family,
-		.node_port = node_ports_serve(config->node_port_addresses,
-					      config->n_node_port_addresses,
-					      store_node(list->daemon->store), addr, family),
+		.node_port =
+			node_ports_serve(config->node_port_addresses, config->n_node_port_addresses,
+					 store_node(list->daemon->store), addr, family),
 	};
 }
 
@@ -240,9 +240,9 @@ static int start_source(struct daemon *daemon, char error[512])
 		.api_server = config->api_server,
 	};
 
-	return config->source == CONFIG_KUBE ? source_kube_new(&options, &daemon->source, error)
-					     : source_manifests_new(&options, &daemon->source,
-								    error);
+	return config->source == CONFIG_KUBE
+		       ? source_kube_new(&options, &daemon->source, error)
+		       : source_manifests_new(&options, &daemon->source, error);
 }
 
 static int start_control(struct daemon *daemon, char error[512])
@@ -355,7 +355,7 @@ int daemon_cleanup(const struct config *config, char error[512])
 	if (r == 0)
 		r = datapath_remove(daemon.root, config->instance);
 	if (r < 0)
-		snprintf(error, 512, "%s/%s: %s", daemon.root, config->instance, strerror(-r));
+		snprintf(error, 512, "pins of instance \"%s\": %s", config->instance, strerror(-r));
 	close(lock);
 	return r;
 }

@@ -1,1 +1,346 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+#include "test/packet/frame.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <linux/if_ether.h>
+#include <linux/ip.h>
+#include <linux/ipv6.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <stdio.h>
+#include <string.h>
+
+#define EXTENSION 8
+
+const uint8_t frame_mac_neighbour[6] = { 2, 0, 0, 0, 0, 1 };
+const uint8_t frame_mac_own[6] = { 2, 0, 0, 0, 0, 2 };
+
+static bool is6(const struct frame *f)
+{
+	return ((struct ethhdr *)f->data)->h_proto == htons(ETH_P_IPV6);
+}
+
+static struct iphdr *ip4(const struct frame *f)
+{
+	return (struct iphdr *)(f->data + ETH_HLEN);
+}
+
+static struct ipv6hdr *ip6(const struct frame *f)
+{
+	return (struct ipv6hdr *)(f->data + ETH_HLEN);
+}
+
+static bool is_extension(uint8_t proto)
+{
+	return proto == IPPROTO_HOPOPTS || proto == IPPROTO_ROUTING || proto == IPPROTO_DSTOPTS ||
+	       proto == IPPROTO_FRAGMENT;
+}
+
+/* Offset of the transport header, and its protocol. */
+static uint32_t transport(const struct frame *f, uint8_t *proto)
+{
+	uint32_t at = ETH_HLEN + sizeof(struct ipv6hdr);
+
+	if (!is6(f)) {
+		*proto = ip4(f)->protocol;
+		return ETH_HLEN + ip4(f)->ihl * 4;
+	}
+	*proto = ip6(f)->nexthdr;
+	while (is_extension(*proto)) {
+		*proto = f->data[at];
+		at += EXTENSION;
+	}
+	return at;
+}
+
+static uint32_t sum(const void *data, uint32_t len, uint32_t start)
+{
+	const uint8_t *p = data;
+	uint64_t s = start;
+
+	for (uint32_t i = 0; i < len; i++)
+		s += i % 2 ? p[i] : (uint32_t)p[i] << 8;
+	while (s >> 16)
+		s = (s & 0xffff) + (s >> 16);
+	return s;
+}
+
+static uint16_t transport_check(const struct frame *f, uint32_t at, uint8_t proto)
+{
+	uint32_t len = f->len - at;
+	uint32_t s = 0;
+
+	if (proto != IPPROTO_ICMP) {
+		s = is6(f) ? sum(&ip6(f)->saddr, 32, 0) : sum(&ip4(f)->saddr, 8, 0);
+		s += proto + len;
+	}
+	return htons(~sum(f->data + at, len, s));
+}
+
+static uint16_t *check_field(const struct frame *f, uint32_t at, uint8_t proto)
+{
+	static const uint8_t offsets[256] = {
+		[IPPROTO_TCP] = 16, [IPPROTO_UDP] = 6, [IPPROTO_ICMP] = 2, [IPPROTO_ICMPV6] = 2
+	};
+
+	return offsets[proto] ? (uint16_t *)(f->data + at + offsets[proto]) : NULL;
+}
+
+void frame_finish(struct frame *f)
+{
+	uint8_t proto;
+	uint32_t at = transport(f, &proto);
+	uint16_t *check = check_field(f, at, proto);
+
+	if (is6(f)) {
+		ip6(f)->payload_len = htons(f->len - ETH_HLEN - sizeof(struct ipv6hdr));
+	} else {
+		ip4(f)->tot_len = htons(f->len - ETH_HLEN);
+		ip4(f)->check = 0;
+		ip4(f)->check = htons(~sum(ip4(f), ip4(f)->ihl * 4, 0));
+	}
+	if (check) {
+		*check = 0;
+		*check = transport_check(f, at, proto);
+		if (proto == IPPROTO_UDP && *check == 0)
+			*check = 0xffff;
+	}
+}
+
+bool frame_checksums_right(const struct frame *f)
+{
+	struct frame copy = *f;
+	uint8_t proto;
+	uint32_t at = transport(f, &proto);
+	uint16_t *check = check_field(f, at, proto);
+
+	frame_finish(&copy);
+	if (check && proto == IPPROTO_UDP && *check == 0 && !is6(f))
+		frame_clear_udp_check(&copy);
+	return memcmp(copy.data, f->data, f->len) == 0;
+}
+
+/* Ethernet and IP headers, with room for `len` bytes behind them. */
+static struct frame begin(const char *saddr, const char *daddr, uint8_t proto, uint32_t len)
+{
+	struct frame f = {};
+	struct ethhdr *eth = (struct ethhdr *)f.data;
+
+	memcpy(eth->h_source, frame_mac_neighbour, 6);
+	memcpy(eth->h_dest, frame_mac_own, 6);
+	if (strchr(saddr, ':')) {
+		eth->h_proto = htons(ETH_P_IPV6);
+		ip6(&f)->version = 6;
+		ip6(&f)->nexthdr = proto;
+		ip6(&f)->hop_limit = 64;
+		ck_assert_int_eq(inet_pton(AF_INET6, saddr, &ip6(&f)->saddr), 1);
+		ck_assert_int_eq(inet_pton(AF_INET6, daddr, &ip6(&f)->daddr), 1);
+		f.len = ETH_HLEN + sizeof(struct ipv6hdr) + len;
+	} else {
+		eth->h_proto = htons(ETH_P_IP);
+		ip4(&f)->version = 4;
+		ip4(&f)->ihl = 5;
+		ip4(&f)->ttl = 64;
+		ip4(&f)->frag_off = htons(0x4000);
+		ip4(&f)->protocol = proto;
+		ck_assert_int_eq(inet_pton(AF_INET, saddr, &ip4(&f)->saddr), 1);
+		ck_assert_int_eq(inet_pton(AF_INET, daddr, &ip4(&f)->daddr), 1);
+		f.len = ETH_HLEN + sizeof(struct iphdr) + len;
+	}
+	ck_assert_uint_le(f.len, FRAME_MAX);
+	return f;
+}
+
+static void fill_pattern(struct frame *f, uint32_t payload)
+{
+	for (uint32_t i = 0; i < payload; i++)
+		f->data[f->len - payload + i] = i * 7 + 1;
+}
+
+struct frame frame_tcp(struct ends ends, uint8_t flags, uint32_t seq, uint32_t ack,
+		       uint32_t payload)
+{
+	struct frame f =
+		begin(ends.saddr, ends.daddr, IPPROTO_TCP, sizeof(struct tcphdr) + payload);
+	uint8_t proto;
+	struct tcphdr *tcp = (struct tcphdr *)(f.data + transport(&f, &proto));
+
+	tcp->source = htons(ends.sport);
+	tcp->dest = htons(ends.dport);
+	tcp->seq = htonl(seq);
+	tcp->ack_seq = htonl(ack);
+	tcp->doff = 5;
+	((uint8_t *)tcp)[13] = flags;
+	tcp->window = htons(64240);
+	fill_pattern(&f, payload);
+	frame_finish(&f);
+	return f;
+}
+
+struct frame frame_udp(struct ends ends, uint32_t payload)
+{
+	struct frame f =
+		begin(ends.saddr, ends.daddr, IPPROTO_UDP, sizeof(struct udphdr) + payload);
+	uint8_t proto;
+	struct udphdr *udp = (struct udphdr *)(f.data + transport(&f, &proto));
+
+	udp->source = htons(ends.sport);
+	udp->dest = htons(ends.dport);
+	udp->len = htons(sizeof(*udp) + payload);
+	fill_pattern(&f, payload);
+	frame_finish(&f);
+	return f;
+}
+
+struct frame frame_echo(const char *saddr, const char *daddr)
+{
+	bool v6 = strchr(saddr, ':');
+	struct frame f = begin(saddr, daddr, v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP, 16);
+
+	f.data[f.len - 16] = v6 ? 128 : 8;
+	frame_finish(&f);
+	return f;
+}
+
+struct frame frame_unreachable(const struct frame *about, uint32_t quote)
+{
+	char saddr[INET6_ADDRSTRLEN], daddr[INET6_ADDRSTRLEN];
+	int family = is6(about) ? AF_INET6 : AF_INET;
+	struct frame f;
+	uint8_t *icmp;
+
+	inet_ntop(family, is6(about) ? (void *)&ip6(about)->daddr : (void *)&ip4(about)->daddr,
+		  saddr, sizeof(saddr));
+	inet_ntop(family, is6(about) ? (void *)&ip6(about)->saddr : (void *)&ip4(about)->saddr,
+		  daddr, sizeof(daddr));
+	f = begin(saddr, daddr, is6(about) ? IPPROTO_ICMPV6 : IPPROTO_ICMP, 8 + quote);
+	icmp = f.data + f.len - quote - 8;
+	icmp[0] = is6(about) ? 1 : 3;
+	icmp[1] = is6(about) ? 4 : 3;
+	memcpy(icmp + 8, about->data + ETH_HLEN, quote);
+	frame_swap_macs(&f);
+	frame_finish(&f);
+	return f;
+}
+
+void frame_set_ttl(struct frame *f, uint8_t ttl)
+{
+	if (is6(f))
+		ip6(f)->hop_limit = ttl;
+	else
+		ip4(f)->ttl = ttl;
+	frame_finish(f);
+}
+
+void frame_set_macs(struct frame *f, const uint8_t dst[6], const uint8_t src[6])
+{
+	memcpy(f->data, dst, 6);
+	memcpy(f->data + 6, src, 6);
+}
+
+void frame_swap_macs(struct frame *f)
+{
+	uint8_t dst[6], src[6];
+
+	memcpy(dst, f->data, 6);
+	memcpy(src, f->data + 6, 6);
+	frame_set_macs(f, src, dst);
+}
+
+void frame_set_fragment(struct frame *f, uint16_t field)
+{
+	ip4(f)->frag_off = htons(field);
+	frame_finish(f);
+}
+
+static void insert(struct frame *f, uint32_t at, uint32_t len)
+{
+	memmove(f->data + at + len, f->data + at, f->len - at);
+	memset(f->data + at, 0, len);
+	f->len += len;
+}
+
+void frame_add_extension(struct frame *f, uint8_t kind, uint16_t offset_flags)
+{
+	uint32_t at = ETH_HLEN + sizeof(struct ipv6hdr);
+
+	insert(f, at, EXTENSION);
+	f->data[at] = ip6(f)->nexthdr;
+	f->data[at + 2] = offset_flags >> 8;
+	f->data[at + 3] = offset_flags & 0xff;
+	ip6(f)->nexthdr = kind;
+	frame_finish(f);
+}
+
+void frame_add_options(struct frame *f, uint32_t words)
+{
+	uint32_t at = ETH_HLEN + ip4(f)->ihl * 4;
+
+	insert(f, at, words * 4);
+	memset(f->data + at, 1 /* NOP */, words * 4);
+	ip4(f)->ihl += words;
+	frame_finish(f);
+}
+
+void frame_clear_udp_check(struct frame *f)
+{
+	uint8_t proto;
+	uint32_t at = transport(f, &proto);
+
+	((struct udphdr *)(f->data + at))->check = 0;
+}
+
+static void describe_transport(const struct frame *f, char *text, size_t size)
+{
+	uint8_t proto;
+	uint32_t at = transport(f, &proto);
+	const struct tcphdr *tcp = (const struct tcphdr *)(f->data + at);
+	const struct udphdr *udp = (const struct udphdr *)(f->data + at);
+
+	if (proto == IPPROTO_TCP)
+		snprintf(text, size, "tcp %u > %u flags %02x seq %u ack %u check %04x",
+			 ntohs(tcp->source), ntohs(tcp->dest), f->data[at + 13], ntohl(tcp->seq),
+			 ntohl(tcp->ack_seq), ntohs(tcp->check));
+	else if (proto == IPPROTO_UDP)
+		snprintf(text, size, "udp %u > %u len %u check %04x", ntohs(udp->source),
+			 ntohs(udp->dest), ntohs(udp->len), ntohs(udp->check));
+	else
+		snprintf(text, size, "protocol %u type %u code %u check %02x%02x", proto,
+			 f->data[at], f->data[at + 1], f->data[at + 2], f->data[at + 3]);
+}
+
+/* One line: addresses, TTL, transport, length, and whether the checksums are right. */
+static void describe(const struct frame *f, char *text, size_t size)
+{
+	char saddr[INET6_ADDRSTRLEN], daddr[INET6_ADDRSTRLEN], l4[128];
+	int family = is6(f) ? AF_INET6 : AF_INET;
+	const uint8_t *d = f->data;
+
+	inet_ntop(family, is6(f) ? (void *)&ip6(f)->saddr : (void *)&ip4(f)->saddr, saddr,
+		  sizeof(saddr));
+	inet_ntop(family, is6(f) ? (void *)&ip6(f)->daddr : (void *)&ip4(f)->daddr, daddr,
+		  sizeof(daddr));
+	describe_transport(f, l4, sizeof(l4));
+	snprintf(text, size,
+		 "%02x:%02x:%02x:%02x:%02x:%02x > %02x:%02x:%02x:%02x:%02x:%02x %s > %s ttl %u %s, "
+		 "%u bytes, checksums %s",
+		 d[6], d[7], d[8], d[9], d[10], d[11], d[0], d[1], d[2], d[3], d[4], d[5], saddr,
+		 daddr, is6(f) ? ip6(f)->hop_limit : ip4(f)->ttl, l4, f->len,
+		 frame_checksums_right(f) ? "right" : "WRONG");
+}
+
+void frame_assert_same(const struct frame *got, const struct frame *want)
+{
+	char a[512], b[512];
+	uint32_t at = 0;
+
+	while (at < got->len && at < want->len && got->data[at] == want->data[at])
+		at++;
+	if (at == got->len && at == want->len)
+		return;
+	describe(got, a, sizeof(a));
+	describe(want, b, sizeof(b));
+	ck_abort_msg("frames differ from byte %u on\n  got  %s\n  want %s", at, a, b);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* Frames made by hand, and a compare that says in words what differs. */
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FRAME_MAX 10240
+
+#define FIN	  0x01
+#define SYN	  0x02
+#define RST	  0x04
+#define ACK	  0x10
+
+struct frame {
+	uint8_t data[FRAME_MAX];
+	uint32_t len;
+};
+
+/* Text addresses; both of one family. Ports in host order. */
+struct ends {
+	const char *saddr;
+	uint16_t sport;
+	const char *daddr;
+	uint16_t dport;
+};
+
+/* MAC addresses of frames: from the neighbour to us. */
+extern const uint8_t frame_mac_neighbour[6], frame_mac_own[6];
+
+/* A TCP segment with `payload` bytes of a pattern; checksums are right. */
+struct frame frame_tcp(struct ends ends, uint8_t flags, uint32_t seq, uint32_t ack,
+		       uint32_t payload);
+struct frame frame_udp(struct ends ends, uint32_t payload);
+struct frame frame_echo(const char *saddr, const char *daddr);
+
+/* The port unreachable that answers `about`, quoting `quote` bytes of it. */
+struct frame frame_unreachable(const struct frame *about, uint32_t quote);
+
+/* Changes to a frame; checksums are made right again. */
+void frame_set_ttl(struct frame *f, uint8_t ttl);
+void frame_swap_macs(struct frame *f);
+void frame_set_macs(struct frame *f, const uint8_t dst[6], const uint8_t src[6]);
+/* IPv4 only: sets the fragment field (flags and offset, host order). */
+void frame_set_fragment(struct frame *f, uint16_t field);
+/* IPv6 only: puts an extension header of 8 bytes in front of the transport. */
+void frame_add_extension(struct frame *f, uint8_t kind, uint16_t offset_flags);
+/* IPv4 only: adds `words` of NOP options. */
+void frame_add_options(struct frame *f, uint32_t words);
+/* UDP over IPv4: no checksum. */
+void frame_clear_udp_check(struct frame *f);
+/* Recomputes every checksum. */
+void frame_finish(struct frame *f);
+
+/* True if the checksums of IP, TCP, UDP and ICMP are right. */
+bool frame_checksums_right(const struct frame *f);
+
+/* Ends the test with the differing headers in words. */
+void frame_assert_same(const struct frame *got, const struct frame *want);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * The shipped object in the kernel, on a node made for it: a network namespace
+ * of the test process with a pod's veth, an uplink and a VXLAN device, routes
+ * and neighbours. Packets go in and out by BPF_PROG_TEST_RUN.
+ *
+ *   pod0   POD      10.244.0.2, fd00:244:0::2 (local pods)
+ *   up0    UPLINK   192.0.2.10, 2001:db8::10; default route; remote pods
+ *                   10.244.1.0/24, fd00:244:1::/64 by 192.0.2.20, 2001:db8::20
+ *   tun0   TUNNEL   10.244.0.0, fd00:244:0::; remote pods 10.244.2.0/24,
+ *                   fd00:244:2::/64
+ */
+
+#include <linux/bpf.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <check.h>
+
+#include "common/abi.h"
+#include "sluice.skel.h"
+#include "test/packet/frame.h"
+
+#define CLIENT4	   "198.51.100.7"
+#define CLIENT6	   "2001:db8:c::7"
+#define NODE4	   "192.0.2.10"
+#define NODE6	   "2001:db8::10"
+#define POD4	   "10.244.0.2"
+#define POD6	   "fd00:244:0::2"
+#define REMOTE4	   "10.244.1.2"
+#define REMOTE6	   "fd00:244:1::2"
+#define TUNNELLED4 "10.244.2.2"
+#define TUNNELLED6 "fd00:244:2::2"
+#define TUNNEL4	   "10.244.0.0"
+#define TUNNEL6	   "fd00:244:0::"
+#define VIP4	   "203.0.113.1"
+#define VIP6	   "2001:db8:f::1"
+#define CLUSTER4   "10.96.0.1"
+#define CLUSTER6   "fd00:96::1"
+
+/* The SNAT range that the harness configures. */
+#define SNAT_FIRST  61000
+#define SNAT_COUNT  200
+
+#define TC_NEXT	    -1
+#define TC_DROP	    2
+#define TC_REDIRECT 7
+
+struct harness {
+	struct sluice *skel;
+	uint32_t pod0, up0, tun0;		     /* ifindex */
+	uint32_t services, backends, records, slots; /* how many are used */
+};
+
+extern struct harness harness;
+
+/* Fixtures: the node once a test case, the object anew for each test. */
+void harness_make_node(void);
+void harness_load(void);
+void harness_unload(void);
+
+/* Runs the tests of a suite; the program's exit code, 77 if it can't run. */
+int harness_run(Suite *suite);
+
+/* A test case of `suite` with both fixtures. */
+TCase *harness_case(Suite *suite, const char *name);
+
+struct service_spec {
+	uint8_t kind;	  /* enum sl_kind */
+	const char *addr; /* of the frontend; NULL for a node port */
+	uint8_t family;	  /* needed for a node port only */
+	uint8_t proto;
+	uint16_t port;
+	const char *backends[8]; /* local if they are in local pods' prefix, or the node's */
+	uint16_t target_port;
+	uint8_t path[SL_PATH_MAX]; /* enum sl_choice */
+	const char *sources;	   /* one prefix "addr/len" that may reach it, or NULL */
+	uint32_t affinity_s;
+};
+
+/* Programs a service; returns its id. Its first backend id is in *ret_backend. */
+uint32_t harness_service(const struct service_spec *spec, uint32_t *ret_backend);
+
+/* A backend leaves: its generation moves. */
+void harness_retire_backend(uint32_t id);
+
+/* Points the service to a record with only this backend, and other paths kept. */
+void harness_set_backend(uint32_t service, uint32_t backend);
+
+/* Programs run on *f, which then holds the packet that came out. */
+int run_ingress(uint32_t ifindex, struct frame *f);
+int run_egress(uint32_t ifindex, struct frame *f);
+/* XDP on the uplink. */
+int run_xdp(struct frame *f);
+
+/* Sums over CPUs. */
+struct sl_service_stats harness_service_stats(uint32_t service);
+struct sl_backend_stats harness_backend_stats(uint32_t backend);
+uint64_t harness_losses(uint32_t service, enum sl_verdict reason);
+
+/* Entries in a map. */
+int harness_count(const struct bpf_map *map);
+
+/* Makes every flow look as if it was last used `seconds` ago. */
+void harness_age_flows(uint32_t seconds);
