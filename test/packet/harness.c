@@ -70,7 +70,7 @@ static void size_maps(struct sluice *skel)
 		enum bpf_map_type type = bpf_map__type(map);
 		const char *name = bpf_map__name(map);
 
-		if (type == BPF_MAP_TYPE_LRU_HASH)
+		if (type == BPF_MAP_TYPE_LRU_HASH || strncmp(name, "snat", 4) == 0)
 			bpf_map__set_max_entries(map, 8192);
 		else if (type == BPF_MAP_TYPE_HASH || strncmp(name, "stats_", 6) == 0 ||
 			 strcmp(name, "backends") == 0 || strcmp(name, "services") == 0 ||
@@ -175,7 +175,7 @@ static void program_node(void)
 	add_node_address(NODE6, 6);
 	add_node_address(TUNNEL4, 4);
 	add_node_address(TUNNEL6, 6);
-	for (uint32_t i = 0; i < SNAT_COUNT; i++) {
+	for (uint32_t i = 0; i < harness.snat_count; i++) {
 		add_node_port(SNAT_FIRST + i, IPPROTO_TCP);
 		add_node_port(SNAT_FIRST + i, IPPROTO_UDP);
 	}
@@ -188,9 +188,11 @@ void harness_load(void)
 	harness.skel = sluice__open();
 	ck_assert_ptr_nonnull(harness.skel);
 	size_maps(harness.skel);
+	if (harness.snat_count == 0)
+		harness.snat_count = SNAT_COUNT;
 	config = (struct sl_config *)&harness.skel->rodata->config;
 	config->snat_first = SNAT_FIRST;
-	config->snat_count = SNAT_COUNT;
+	config->snat_count = harness.snat_count;
 	for (int proto = 0; proto < 2; proto++) {
 		config->timeout[proto][SL_FLOW_NEW] = SL_TICKS(30);
 		config->timeout[proto][SL_FLOW_ESTABLISHED] = SL_TICKS(3600);

@@ -53,6 +53,7 @@ struct harness {
 	struct sluice *skel;
 	uint32_t pod0, up0, tun0;		     /* ifindex */
 	uint32_t services, backends, records, slots; /* how many are used */
+	uint32_t snat_count; /* set before harness_load(); 0: SNAT_COUNT */
 };
 
 extern struct harness harness;
