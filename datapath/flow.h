@@ -76,6 +76,7 @@ static __always_inline enum sl_verdict F(flow)(struct pkt *p)
 	int early = p->tcp & (TCP_SYN | TCP_RST);
 	struct F(sl_flow) *f = NULL;
 
+	p->now = ticks();
 	p->hash = sl_tuple_hash(p->F(key).saddr, p->F(key).daddr, WORDS, p->F(key).sport,
 				p->F(key).dport, p->F(key).proto);
 	if (!early)

@@ -55,7 +55,6 @@ struct pkt_ends {
 struct pkt {
 	/* the entry */
 	__u32 ifindex;
-	__u32 now; /* ticks */
 	__u32 segments;
 	__u8 hook;
 
@@ -78,6 +77,7 @@ struct pkt {
 	__u8 bits; /* SL_FILTER_* of the destination */
 
 	/* flow, or service, route and open for the first packet */
+	__u32 now; /* ticks */
 	__u8 table; /* where the flow was found */
 	__u8 stale; /* a dead flow has this key */
 	__u8 flags; /* enum sl_flow_flag */

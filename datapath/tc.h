@@ -179,7 +179,6 @@ static __always_inline int tc_begin(struct __sk_buff *skb, struct pkt *p, enum h
 {
 	p->ifindex = skb->ifindex;
 	p->hook = hook;
-	p->now = ticks();
 	p->segments = skb->gso_segs ?: 1;
 	return tc_parse(skb, p);
 }

@@ -176,7 +176,6 @@ int sluice_xdp(struct xdp_md *ctx)
 	struct pkt p = {
 		.ifindex = ctx->ingress_ifindex,
 		.hook = HOOK_INGRESS,
-		.now = ticks(),
 		.segments = 1,
 	};
 	int v = parse(&p, (void *)(long)ctx->data, (void *)(long)ctx->data_end);
