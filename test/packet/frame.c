@@ -204,17 +204,51 @@ struct frame frame_echo(const char *saddr, const char *daddr)
 	return f;
 }
 
+/* The ends of the frame, swapped; the texts are `a` and `b`. */
+static struct ends swapped(const struct frame *f, char a[INET6_ADDRSTRLEN],
+			   char b[INET6_ADDRSTRLEN])
+{
+	int family = is6(f) ? AF_INET6 : AF_INET;
+	uint8_t proto;
+	const uint16_t *ports = (const uint16_t *)(f->data + transport(f, &proto));
+
+	inet_ntop(family, is6(f) ? (void *)&ip6(f)->daddr : (void *)&ip4(f)->daddr, a,
+		  INET6_ADDRSTRLEN);
+	inet_ntop(family, is6(f) ? (void *)&ip6(f)->saddr : (void *)&ip4(f)->saddr, b,
+		  INET6_ADDRSTRLEN);
+	return (struct ends) { a, ntohs(ports[1]), b, ntohs(ports[0]) };
+}
+
+struct frame frame_tcp_answer(const struct frame *f, uint8_t flags, uint32_t seq, uint32_t ack,
+			      uint32_t payload)
+{
+	char a[INET6_ADDRSTRLEN], b[INET6_ADDRSTRLEN];
+
+	return frame_tcp(swapped(f, a, b), flags, seq, ack, payload);
+}
+
+struct frame frame_udp_answer(const struct frame *f, uint32_t payload)
+{
+	char a[INET6_ADDRSTRLEN], b[INET6_ADDRSTRLEN];
+
+	return frame_udp(swapped(f, a, b), payload);
+}
+
+uint16_t frame_sport(const struct frame *f)
+{
+	uint8_t proto;
+	uint32_t at = transport(f, &proto);
+
+	return f->data[at] << 8 | f->data[at + 1];
+}
+
 struct frame frame_unreachable(const struct frame *about, uint32_t quote)
 {
 	char saddr[INET6_ADDRSTRLEN], daddr[INET6_ADDRSTRLEN];
-	int family = is6(about) ? AF_INET6 : AF_INET;
 	struct frame f;
 	uint8_t *icmp;
 
-	inet_ntop(family, is6(about) ? (void *)&ip6(about)->daddr : (void *)&ip4(about)->daddr,
-		  saddr, sizeof(saddr));
-	inet_ntop(family, is6(about) ? (void *)&ip6(about)->saddr : (void *)&ip4(about)->saddr,
-		  daddr, sizeof(daddr));
+	swapped(about, saddr, daddr);
 	f = begin(saddr, daddr, is6(about) ? IPPROTO_ICMPV6 : IPPROTO_ICMP, 8 + quote);
 	icmp = f.data + f.len - quote - 8;
 	icmp[0] = is6(about) ? 1 : 3;

@@ -35,6 +35,14 @@ struct frame frame_tcp(struct ends ends, uint8_t flags, uint32_t seq, uint32_t a
 struct frame frame_udp(struct ends ends, uint32_t payload);
 struct frame frame_echo(const char *saddr, const char *daddr);
 
+/* What the receiver of `f` sends back: ends and MACs swapped. */
+struct frame frame_tcp_answer(const struct frame *f, uint8_t flags, uint32_t seq, uint32_t ack,
+			      uint32_t payload);
+struct frame frame_udp_answer(const struct frame *f, uint32_t payload);
+
+/* Source port of a frame, in host order. */
+uint16_t frame_sport(const struct frame *f);
+
 /* The port unreachable that answers `about`, quoting `quote` bytes of it. */
 struct frame frame_unreachable(const struct frame *about, uint32_t quote);
 

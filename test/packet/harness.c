@@ -395,6 +395,18 @@ int run_xdp(struct frame *f)
 	return run(harness.skel->progs.sluice_xdp, f, &md, sizeof(md));
 }
 
+struct frame harness_establish(uint32_t ifindex, uint32_t back, struct ends ends)
+{
+	struct frame syn = frame_tcp(ends, SYN, 1000, 0, 0);
+	struct frame answer, ack = frame_tcp(ends, ACK, 1001, 2001, 0);
+
+	ck_assert_int_ne(run_ingress(ifindex, &syn), TC_DROP);
+	answer = frame_tcp_answer(&syn, SYN | ACK, 2000, 1001, 0);
+	ck_assert_int_ne(back ? run_ingress(back, &answer) : run_egress(ifindex, &answer), TC_DROP);
+	ck_assert_int_ne(run_ingress(ifindex, &ack), TC_DROP);
+	return syn;
+}
+
 /* Adds up the u64 of a per-CPU value. */
 static void sum_cpus(const struct bpf_map *map, uint32_t index, void *ret, size_t size)
 {

@@ -53,7 +53,7 @@ struct harness {
 	struct sluice *skel;
 	uint32_t pod0, up0, tun0;		     /* ifindex */
 	uint32_t services, backends, records, slots; /* how many are used */
-	uint32_t snat_count; /* set before harness_load(); 0: SNAT_COUNT */
+	uint32_t snat_count;			     /* set before harness_load(); 0: SNAT_COUNT */
 };
 
 extern struct harness harness;
@@ -68,6 +68,9 @@ int harness_run(Suite *suite);
 
 /* A test case of `suite` with both fixtures. */
 TCase *harness_case(Suite *suite, const char *name);
+
+/* Runs for _i = 0 (IPv4) and 1 (IPv6). */
+#define add_for_both(tcase, test) tcase_add_loop_test(tcase, test, 0, 2)
 
 struct service_spec {
 	uint8_t kind;	  /* enum sl_kind */
@@ -96,6 +99,14 @@ int run_ingress(uint32_t ifindex, struct frame *f);
 int run_egress(uint32_t ifindex, struct frame *f);
 /* XDP on the uplink. */
 int run_xdp(struct frame *f);
+
+/*
+ * Takes a TCP flow from `ends`, coming in at `ifindex`, through its handshake,
+ * sequence numbers beginning at 1000 and 2000, so that it is established. The
+ * answer comes in at `back` or, if that is 0, leaves at `ifindex`. Returns the
+ * SYN as the backend gets it.
+ */
+struct frame harness_establish(uint32_t ifindex, uint32_t back, struct ends ends);
 
 /* Sums over CPUs. */
 struct sl_service_stats harness_service_stats(uint32_t service);
