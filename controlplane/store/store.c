@@ -323,6 +323,35 @@ int store_remove(struct store *store, enum object_kind kind, const char *namespa
 	return 0;
 }
 
+int store_keep(struct store *store, enum object_kind kind, const char *namespace_, const char *name)
+{
+	struct key key = { namespace_ ? namespace_ : "", name };
+	uint32_t *round = NULL;
+	struct entry *entry;
+	struct held_slice *held;
+
+	switch (kind) {
+	case OBJECT_SERVICE:
+		entry = table_find(&store->entries, key_hash(&key), entry_has_key, &key);
+		round = entry && entry->service ? &entry->round : NULL;
+		break;
+	case OBJECT_SLICE:
+		held = table_find(&store->slices, key_hash(&key), slice_has_key, &key);
+		round = held ? &held->round : NULL;
+		break;
+	case OBJECT_NODE:
+		if (store->node && !strcmp(store->node->name, name))
+			round = &store->node_round;
+		break;
+	case OBJECT_KIND_MAX:
+		break;
+	}
+	if (!round)
+		return 0;
+	*round = store->round[kind];
+	return 1;
+}
+
 void store_list_begin(struct store *store, enum object_kind kind)
 {
 	store->round[kind]++;

@@ -32,6 +32,14 @@ int store_remove(struct store *store, enum object_kind kind, const char *namespa
 		 const char *name);
 
 /*
+ * Counts an object as put, unchanged: what a source says of it can't be used,
+ * so the last good one stays though a list is being read. Returns 1, or 0 if
+ * there is none.
+ */
+int store_keep(struct store *store, enum object_kind kind, const char *namespace_,
+	       const char *name);
+
+/*
  * A list of a kind begins / is complete: whatever of that kind was not put
  * between the two calls is removed (S-280). An aborted list removes nothing:
  * simply begin again.
