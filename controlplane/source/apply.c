@@ -1,1 +1,134 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+
+#include "controlplane/source/apply.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "common/log.h"
+
+static const struct {
+	const char *api_version;
+	const char *kind;
+	bool namespaced;
+} kinds[] = {
+	[OBJECT_SERVICE] = { "v1", "Service", true },
+	[OBJECT_SLICE] = { "discovery.k8s.io/v1", "EndpointSlice", true },
+	[OBJECT_NODE] = { "v1", "Node", false },
+};
+
+const char *apply_kind_name(enum object_kind kind)
+{
+	return kinds[kind].kind;
+}
+
+static const char *text(const json_t *object, const char *key)
+{
+	return json_string_value(json_object_get(object, key));
+}
+
+int apply_identify(const json_t *object, struct apply_id *ret, char error[OBJECT_ERROR_MAX])
+{
+	const char *api_version = text(object, "apiVersion");
+	const char *kind = text(object, "kind");
+	const json_t *metadata = json_object_get(object, "metadata");
+	const char *name = text(metadata, "name");
+	const char *namespace_ = text(metadata, "namespace");
+
+	error[0] = '\0';
+	if (!api_version || !kind) {
+		snprintf(error, OBJECT_ERROR_MAX, "not a Kubernetes object: no %s",
+			 kind ? "apiVersion" : "kind");
+		return -EINVAL;
+	}
+	for (size_t i = 0; i < SL_COUNT(kinds); i++) {
+		if (strcmp(kind, kinds[i].kind) != 0 ||
+		    strcmp(api_version, kinds[i].api_version) != 0)
+			continue;
+		if (!name || !*name || (kinds[i].namespaced && (!namespace_ || !*namespace_))) {
+			snprintf(error, OBJECT_ERROR_MAX, "%s %s: no metadata.%s", kind,
+				 name ? name : "", name && *name ? "namespace" : "name");
+			return -EINVAL;
+		}
+		*ret = (struct apply_id) {
+			.kind = (enum object_kind)i,
+			.namespace_ = kinds[i].namespaced ? namespace_ : "",
+			.name = name,
+		};
+		return 0;
+	}
+	return -ENOENT;
+}
+
+/* True if the selectors of S-001 and S-002 leave the object out. */
+static bool is_left_out(enum object_kind kind, const json_t *object)
+{
+	const json_t *labels = json_object_get(json_object_get(object, "metadata"), "labels");
+	const char *ip = text(json_object_get(object, "spec"), "clusterIP");
+
+	switch (kind) {
+	case OBJECT_SERVICE:
+		return json_object_get(labels, "service.kubernetes.io/service-proxy-name") ||
+		       (ip && strcmp(ip, "None") == 0);
+	case OBJECT_SLICE:
+		return json_object_get(labels, "service.kubernetes.io/headless");
+	default:
+		return false;
+	}
+}
+
+/* Returns what store_put_*() does, or what the parser did. */
+static int put(struct store *store, enum object_kind kind, const json_t *object, char *error)
+{
+	struct service *service;
+	struct slice *slice;
+	struct node *node;
+	int err;
+
+	switch (kind) {
+	case OBJECT_SERVICE:
+		err = service_parse(object, &service, error);
+		return err ? err : store_put_service(store, service);
+	case OBJECT_SLICE:
+		err = slice_parse(object, &slice, error);
+		return err ? err : store_put_slice(store, slice);
+	default:
+		err = node_parse(object, &node, error);
+		return err ? err : store_put_node(store, node);
+	}
+}
+
+int apply_object(struct store *store, const json_t *object, bool removed,
+		 char error[OBJECT_ERROR_MAX])
+{
+	struct apply_id id;
+	int err = apply_identify(object, &id, error);
+
+	if (err)
+		return err == -ENOENT ? 0 : err;
+	if (removed || is_left_out(id.kind, object))
+		return store_remove(store, id.kind, id.namespace_, id.name);
+
+	int changed = put(store, id.kind, object, error);
+	if (changed < 0) {
+		store_keep(store, id.kind, id.namespace_, id.name);
+		if (!error[0])
+			snprintf(error, OBJECT_ERROR_MAX, "%s %s%s%s: %s", apply_kind_name(id.kind),
+				 id.namespace_, *id.namespace_ ? "/" : "", id.name,
+				 strerror(-changed));
+	}
+	return changed;
+}
+
+bool source_apply(struct store *store, const json_t *object, bool removed)
+{
+	char error[OBJECT_ERROR_MAX];
+	int changed = apply_object(store, object, removed, error);
+
+	if (changed < 0)
+		log_warn("source: %s; what was known of it stays", error);
+	else if (error[0])
+		log_warn("source: %s", error);
+	return changed > 0;
+}

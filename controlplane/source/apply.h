@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* One object on its way from a source into the store; private to the sources. */
+
+#include "controlplane/source/source.h"
+
+/* Which object a document is; points into the document. */
+struct apply_id {
+	enum object_kind kind;
+	const char *namespace_; /* "" where the kind has none */
+	const char *name;
+};
+
+/* "Service", "EndpointSlice" or "Node". */
+const char *apply_kind_name(enum object_kind kind);
+
+/*
+ * Tells what a document is. Returns 0; -ENOENT for a kind that sluice does not
+ * read; or -EINVAL, with the reason in `error`, for what is no object at all
+ * or lacks its name.
+ */
+int apply_identify(const json_t *object, struct apply_id *ret, char error[OBJECT_ERROR_MAX]);
+
+/*
+ * Puts an object into the store, or removes it: if `removed`, or if the
+ * selectors of a watch would leave it out (S-001, S-002). What can't be read
+ * keeps the version that is there.
+ *
+ * Returns 1 if the store changed, 0 if not (a kind that sluice does not read
+ * among it), -EINVAL or -ENOMEM. `error` says what is wrong, also of an object
+ * that was put though some part of it was skipped; else it is empty.
+ */
+int apply_object(struct store *store, const json_t *object, bool removed,
+		 char error[OBJECT_ERROR_MAX]);
