@@ -4,7 +4,7 @@
 /*
  * The configuration of sluiced: one YAML file, every field also a flag.
  *
- * One table in config.c gives names, types, defaults, ranges and help; parser,
+ * One table in config_table.c gives names, types, defaults, ranges and help; parser,
  * --help, --print-defaults, --check-config and docs/configuration.md come from
  * it. A field `apiServer` of the file is the flag --api-server.
  */

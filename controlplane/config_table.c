@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "controlplane/config_table.h"
+
+#include <stddef.h>
+
+#include "controlplane/config_set.h"
+
+static const char *const sources[] = { "kube", "manifests", NULL };
+static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
+static const char *const xdp_modes[] = { "auto", "off", "on", NULL };
+
+/* clang-format off */
+#define AT(member_) .offset = offsetof(struct config, member_)
+#define COUNT(name_, member_, fallback_, min_, max_, help_)                                        \
+	.name = name_, .value = "N", .fallback = fallback_, .min = min_, .max = max_,              \
+	.set = config_set_number, AT(member_), .help = help_
+#define SECONDS(name_, member_, fallback_, max_, help_)                                            \
+	.name = name_, .value = "SECONDS", .fallback = fallback_, .min = 1, .max = max_,           \
+	.set = config_set_number, AT(member_), .help = help_
+
+const struct config_field config_fields[] = {
+	{ .heading = "Who and where",
+	  .name = "instance", .letter = "-i", .value = "NAME", .fallback = "default",
+	  .set = config_set_instance, AT(instance),
+	  .help = "Everything a daemon owns (pins, lock, control socket) carries this name, so that "
+		  "several can run on one machine, each in a network namespace of its own." },
+	{ .name = "nodeName", .value = "NAME",
+	  .set = config_set_node_name, AT(node_name),
+	  .help = "Name of this node as endpoints and the Node object have it. Default: the host "
+		  "name. It is trimmed and lower-cased." },
+	{ .name = "bpffs", .value = "FOLDER", .fallback = "/sys/fs/bpf",
+	  .set = config_set_path, AT(bpffs),
+	  .help = "Where a BPF file system is mounted; maps, programs and links are pinned in "
+		  "sluice/INSTANCE below it." },
+	{ .name = "runDir", .value = "FOLDER", .fallback = "/run/sluice",
+	  .set = config_set_path, AT(run_dir),
+	  .help = "Where the control socket and the lock are." },
+	{ .name = "logLevel", .value = "LEVEL", .fallback = "info",
+	  .set = config_set_word, AT(log_level), .choices = levels,
+	  .help = "Messages above this level are not written." },
+
+	{ .heading = "Where Services come from",
+	  .name = "source", .value = "SOURCE", .fallback = "kube",
+	  .set = config_set_choice, AT(source), .choices = sources,
+	  .help = "An API server (kube) or a folder of Kubernetes YAML and JSON (manifests)." },
+	{ .name = "manifests", .value = "FOLDER",
+	  .set = config_set_text_field, AT(manifests),
+	  .help = "The folder for source manifests: Services, EndpointSlices and this Node in *.yaml, "
+		  "*.yml and *.json. Changes are followed." },
+	{ .name = "kubeconfig", .value = "FILE",
+	  .set = config_set_text_field, AT(kubeconfig),
+	  .help = "The kubeconfig for source kube. Default: the service account of the pod." },
+	{ .name = "apiServer", .value = "URL",
+	  .set = config_set_url, AT(api_server),
+	  .help = "Address of the API server, instead of the one that the kubeconfig or the pod's "
+		  "environment names. In a pod the latter is a cluster IP, which needs a working "
+		  "service proxy first." },
+
+	{ .heading = "Interfaces and addresses",
+	  .name = "interfaces", .value = "NAME=ROLE", .list = true, .pairs = true,
+	  .set = config_set_interfaces, AT(interfaces),
+	  .help = "Roles that overrule what was found out about an interface: none, pod, uplink or "
+		  "tunnel." },
+	{ .name = "xdp", .value = "MODE", .fallback = "auto",
+	  .set = config_set_choice, AT(xdp), .choices = xdp_modes,
+	  .help = "XDP on uplinks whose driver has it natively (auto), on every uplink, also a veth "
+		  "(on), or nowhere (off); TC does the rest." },
+	{ .name = "nodePortAddresses", .value = "NETWORK", .fallback = "all", .list = true,
+	  .set = config_set_networks, AT(node_port_addresses),
+	  .help = "Addresses of this node that node ports answer on: prefixes, primary (the node's "
+		  "first address of each family) or all." },
+	{ .name = "snatPorts", .value = "FIRST-LAST", .fallback = "61000-65535", .min = 1024, .max = 65535,
+	  .set = config_set_ports, AT(snat_first),
+	  .help = "Source ports for translated sources. Nothing else on the node may use them: keep "
+		  "them apart from net.ipv4.ip_local_port_range and the node ports." },
+
+	{ .heading = "Table sizes",
+	  COUNT("maxServices", max_services, "65536", 16, 1048576,
+		        "Service ports, each family counted.") },
+	{ COUNT("maxFrontends", max_frontends, "65536", 16, 4194304,
+		        "Addresses and ports of Services, in each family.") },
+	{ COUNT("maxBackends", max_backends, "131072", 16, 4194304,
+		        "Endpoints, counted once for every service port that has them.") },
+	{ COUNT("maxMaglevSlots", max_maglev_slots, "4194304", 1024, 268435456,
+		        "Slots of all Maglev tables together; a service port of N backends takes 100 x N or "
+		        "more, during an update twice.") },
+	{ COUNT("maxPolicies", max_policies, "65536", 16, 4194304,
+		        "Source ranges (loadBalancerSourceRanges), in each family.") },
+	{ COUNT("maxFlowsNew", max_flows_new, "131072", 1024, 16777216,
+		        "Flows without an answer yet, in each family; a flow takes two entries.") },
+	{ COUNT("maxFlows", max_flows, "524288", 1024, 134217728,
+		        "Established flows, in each family; a flow takes two entries. The oldest make room.") },
+	{ COUNT("maxSnatPorts", max_snat_ports, "131072", 1024, 16777216,
+		        "Translated sources in use, in each family.") },
+
+	{ .heading = "Idle timeouts of flows",
+	  SECONDS("timeoutTcpNew", timeout_tcp_new, "60", 3600,
+		  "TCP before the handshake is complete.") },
+	{ SECONDS("timeoutTcp", timeout_tcp, "86400", 2592000,
+		  "Established TCP.") },
+	{ SECONDS("timeoutTcpClosing", timeout_tcp_closing, "120", 86400,
+		  "TCP after a FIN in both directions.") },
+	{ SECONDS("timeoutTcpClosed", timeout_tcp_closed, "10", 86400,
+		  "TCP after a reset.") },
+	{ SECONDS("timeoutUdpNew", timeout_udp_new, "30", 86400,
+		  "UDP and SCTP without an answer yet.") },
+	{ SECONDS("timeoutUdp", timeout_udp, "120", 2592000,
+		  "UDP and SCTP that were answered.") },
+};
+
+const size_t config_n_fields = SL_COUNT(config_fields);
+
+const struct config_option config_options[OPTION_MAX] = {
+	[OPTION_CONFIG] = { "--config", "-c", "FILE", "Read this file; flags win over it." },
+	[OPTION_CHECK] = { "--check-config", NULL, NULL,
+			   "Say whether file and flags are valid, then exit." },
+	[OPTION_DEFAULTS] = { "--print-defaults", NULL, NULL,
+			      "Write a file of all fields and their defaults, then exit." },
+	[OPTION_DOCS] = { "--print-config-docs", NULL, NULL, NULL },
+	[OPTION_CLEANUP] = { "--cleanup", NULL, NULL,
+			     "Remove the instance's pins and links, then exit." },
+	[OPTION_VERSION] = { "--version", "-V", NULL, "Write the version, then exit." },
+	[OPTION_HELP] = { "--help", "-h", NULL, "Write this text, then exit." },
+};
+/* clang-format on */
