@@ -60,11 +60,11 @@ static void make_printable(char *text)
 
 static void tell(struct reader *reader, const struct field *field, const char *format, va_list args)
 {
-	char path[200] = "", what[128];
+	char path[128] = "", what[128];
 
 	print_path(field, path, sizeof(path));
 	vsnprintf(what, sizeof(what), format, args);
-	snprintf(reader->error, OBJECT_ERROR_MAX, "%s %.63s%s%.253s: %s%s%s", reader->kind,
+	snprintf(reader->error, OBJECT_ERROR_MAX, "%.13s %.63s%s%.160s: %s%s%s", reader->kind,
 		 reader->namespace_ ? reader->namespace_ : "", reader->namespace_ ? "/" : "",
 		 reader->name ? reader->name : "?", path, *path ? ": " : "", what);
 	make_printable(reader->error);
