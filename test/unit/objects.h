@@ -19,7 +19,7 @@ static inline __attribute__((unused)) json_t *json_of(const char *text)
 	for (char *c = copy; (c = strchr(c, '\''));)
 		*c = '"';
 
-	json_t *json = json_loads(copy, 0, &error);
+	json_t *json = json_loads(copy, JSON_DECODE_ANY, &error);
 
 	ck_assert_msg(json != NULL, "%s at column %d of %s", error.text, error.column, copy);
 	free(copy);

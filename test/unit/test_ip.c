@@ -163,9 +163,20 @@ START_TEST(mapped_prefix_that_holds_more_than_ipv4_stays_ipv6)
 END_TEST
 
 static const char *const not_prefixes[] = {
-	"",		 "192.0.2.0",	"192.0.2.0/",	  "/24",	     "192.0.2.0/33",
-	"192.0.2.0/-1",	 "::/129",	"192.0.2.0/24/1", "192.0.2.0/24 ",   "192.0.2/24",
-	"192.0.2.0/+24", "not-a-cidr",	"2001:db8::/a",	  "192.0.2.0/9999999999999999999",
+	"",
+	"192.0.2.0",
+	"192.0.2.0/",
+	"/24",
+	"192.0.2.0/33",
+	"192.0.2.0/-1",
+	"::/129",
+	"192.0.2.0/24/1",
+	"192.0.2.0/24 ",
+	"192.0.2/24",
+	"192.0.2.0/+24",
+	"not-a-cidr",
+	"2001:db8::/a",
+	"192.0.2.0/9999999999999999999",
 	"0000000000000000000000000000000000000000000000000000000000000000000000000000000000000000"
 	"0000000000000000000000000000000000000000000000000000000000000000000000000000001.2.3.4/8",
 };
@@ -283,8 +294,8 @@ START_TEST(loopback_is_known_in_both_families)
 		const char *addr;
 		bool loopback;
 	} rows[] = {
-		{ "127.0.0.1", true },	  { "127.255.0.9", true }, { "128.0.0.1", false },
-		{ "126.0.0.1", false },	  { "::1", true },	   { "::2", false },
+		{ "127.0.0.1", true },	{ "127.255.0.9", true }, { "128.0.0.1", false },
+		{ "126.0.0.1", false }, { "::1", true },	 { "::2", false },
 		{ "7f00::1", false },
 	};
 
@@ -328,8 +339,7 @@ int main(void)
 	tcase_add_test(tc, mapped_address_is_ipv4);
 	tcase_add_loop_test(tc, ipv6_address_is_read_in_every_notation, 0, SL_COUNT(ipv6));
 	tcase_add_loop_test(tc, what_is_no_address_is_refused, 0, SL_COUNT(not_addresses));
-	tcase_add_loop_test(tc, prefix_is_read_and_its_host_bits_are_masked, 0,
-			    SL_COUNT(prefixes));
+	tcase_add_loop_test(tc, prefix_is_read_and_its_host_bits_are_masked, 0, SL_COUNT(prefixes));
 	tcase_add_test(tc, mapped_prefix_is_ipv4);
 	tcase_add_test(tc, mapped_prefix_that_holds_more_than_ipv4_stays_ipv6);
 	tcase_add_loop_test(tc, what_is_no_prefix_is_refused, 0, SL_COUNT(not_prefixes));
