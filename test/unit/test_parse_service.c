@@ -168,6 +168,16 @@ START_TEST(port_is_read)
 }
 END_TEST
 
+START_TEST(ports_of_one_protocol_need_different_names_and_numbers_only)
+{
+	sl_auto(service) service = service_of(
+		PORTS("{'name':'a','port':80},{'name':'b','port':81},{'name':'c','port':82}"));
+
+	ck_assert_uint_eq(service->n_ports, 3);
+	ck_assert_str_eq(service->ports[2].name, "c");
+}
+END_TEST
+
 START_TEST(port_without_name_and_protocol_is_unnamed_tcp)
 {
 	sl_auto(service) service = service_of(PORTS("{'port':65535,'name':null,'protocol':null}"));
@@ -467,6 +477,7 @@ int main(void)
 	tcase_add_test(good, missing_cluster_ip_is_headless_and_told);
 	tcase_add_test(good, external_name_needs_no_cluster_ip);
 	tcase_add_test(good, port_is_read);
+	tcase_add_test(good, ports_of_one_protocol_need_different_names_and_numbers_only);
 	tcase_add_test(good, port_without_name_and_protocol_is_unnamed_tcp);
 	tcase_add_test(good, external_ips_are_read_and_bad_ones_skipped_one_by_one);
 	tcase_add_test(good, vips_are_the_ingress_addresses_of_mode_vip);

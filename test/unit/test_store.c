@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <malloc.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -287,6 +288,26 @@ START_TEST(service_returns_after_its_end_was_taken)
 }
 END_TEST
 
+START_TEST(names_that_came_and_went_take_no_memory)
+{
+	size_t before = 0;
+	char name[32];
+
+	for (int i = 0; i < 4000; i++) {
+		if (i == 1000)
+			before = mallinfo2().uordblks;
+		snprintf(name, sizeof(name), "svc-%d", i);
+		put_service(name, 80);
+		put_slice(name, name, "10.0.0.1");
+		take();
+		store_remove(store, OBJECT_SERVICE, "default", name);
+		store_remove(store, OBJECT_SLICE, "default", name);
+		take();
+	}
+	ck_assert_uint_lt(mallinfo2().uordblks, before + 50000);
+}
+END_TEST
+
 START_TEST(slices_outlive_their_service)
 {
 	put_service("web", 80);
@@ -564,6 +585,7 @@ int main(void)
 	tcase_add_test(tc, removed_service_is_taken_once_without_object);
 	tcase_add_test(tc, service_that_returns_before_it_was_taken_is_one_change);
 	tcase_add_test(tc, service_returns_after_its_end_was_taken);
+	tcase_add_test(tc, names_that_came_and_went_take_no_memory);
 	tcase_add_test(tc, slices_outlive_their_service);
 	tcase_add_test(tc, removed_slice_changes_its_service);
 	tcase_add_test(tc, change_carries_the_time_of_the_first_bytes_since_it_was_taken);
