@@ -388,6 +388,22 @@ START_TEST(aborted_list_removes_nothing)
 }
 END_TEST
 
+START_TEST(object_that_is_kept_outlives_the_list)
+{
+	put_service("bad", 80);
+	put_slice("bad-a", "bad", "10.0.0.1");
+	take();
+	store_list_begin(store, OBJECT_SERVICE);
+	store_list_begin(store, OBJECT_SLICE);
+	ck_assert_int_eq(store_keep(store, OBJECT_SERVICE, "default", "bad"), 1);
+	ck_assert_int_eq(store_keep(store, OBJECT_SLICE, "default", "bad-a"), 1);
+	ck_assert_int_eq(store_keep(store, OBJECT_SERVICE, "default", "other"), 0);
+	ck_assert_uint_eq(store_list_end(store, OBJECT_SERVICE), 0);
+	ck_assert_uint_eq(store_list_end(store, OBJECT_SLICE), 0);
+	assert_nothing_changed();
+}
+END_TEST
+
 START_TEST(list_of_one_kind_leaves_the_others)
 {
 	put_service("web", 80);
@@ -598,6 +614,7 @@ int main(void)
 	tcase_add_test(lists, complete_list_removes_what_it_did_not_have);
 	tcase_add_test(lists, complete_list_of_slices_removes_the_others);
 	tcase_add_test(lists, aborted_list_removes_nothing);
+	tcase_add_test(lists, object_that_is_kept_outlives_the_list);
 	tcase_add_test(lists, list_of_one_kind_leaves_the_others);
 	tcase_add_test(lists, what_is_put_after_a_list_stays);
 	tcase_add_checked_fixture(size, open_store, close_store);
