@@ -5,6 +5,7 @@
 #include "attach_fixture.h"
 
 #include "common/ip.h"
+#include "controlplane/attach/watch.h"
 
 static struct sl_iface iface_seen;
 static uint32_t iface_wanted;
@@ -402,6 +403,60 @@ START_TEST(what_concerns_no_answer_is_not_told)
 }
 END_TEST
 
+static int syncs, doubtful_syncs;
+static int sync_result;
+
+static int on_sync(void *context, bool doubtful)
+{
+	(void)context;
+	syncs++;
+	doubtful_syncs += doubtful;
+	usleep(10000);
+	return sync_result;
+}
+
+static struct watch *start_watch(void)
+{
+	struct watch *watch = NULL;
+	char error[512];
+
+	ck_assert_int_eq(watch_new(&loop, on_sync, NULL, &watch, error), 0);
+	return watch;
+}
+
+START_TEST(reading_is_paced_by_what_it_costs)
+{
+	struct watch *watch = start_watch();
+
+	ip("link add br0 type bridge");
+	run("(while ip address add 10.0.0.1/32 dev br0 && ip address del 10.0.0.1/32 dev br0; "
+	    "do :; done) 2>/dev/null &");
+	run_ms(500);
+	ip("link del br0");
+	/* 10 ms each, and 100 ms apart. */
+	ck_assert_int_ge(syncs, 2);
+	ck_assert_int_le(syncs, 6);
+	watch_free(watch);
+}
+END_TEST
+
+START_TEST(a_failed_reading_is_tried_again_with_the_same_doubt)
+{
+	struct watch *watch = start_watch();
+
+	ip("link add br0 type bridge");
+	ip("link del br0");
+	sync_result = -EIO;
+	AWAIT(syncs == 1);
+	sync_result = 0;
+	AWAIT(syncs == 2);
+	ck_assert_int_eq(doubtful_syncs, 2);
+	run_ms(1200);
+	ck_assert_int_eq(syncs, 2);
+	watch_free(watch);
+}
+END_TEST
+
 static void add_tests(TCase *tc)
 {
 	tcase_add_test(tc, a_pod_s_veth_gets_tcx_both_ways_and_no_xdp);
@@ -430,6 +485,8 @@ static void add_tests(TCase *tc)
 	tcase_add_test(tc, addresses_leave_loopback_s_out_and_name_each_once);
 	tcase_add_test(tc, the_first_answer_comes_before_start_returns);
 	tcase_add_test(tc, what_concerns_no_answer_is_not_told);
+	tcase_add_test(tc, reading_is_paced_by_what_it_costs);
+	tcase_add_test(tc, a_failed_reading_is_tried_again_with_the_same_doubt);
 }
 
 int main(void)

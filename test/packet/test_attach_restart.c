@@ -58,23 +58,42 @@ static void *send_frames(void *result)
 	return NULL;
 }
 
-START_TEST(no_frame_misses_the_programs_over_restarts)
+/* Restarts ten times under traffic; each time the new program must be in. */
+static void restart_under_traffic(uint32_t (*running)(uint32_t ifindex))
 {
+	uint32_t ifindex = add_veth("pod1");
 	pthread_t sender;
 	uint64_t sent = 0;
 
-	add_veth("pod1");
 	start(&first);
 	ck_assert_int_eq(pthread_create(&sender, NULL, send_frames, &sent), 0);
 	for (int i = 0; i < 10; i++) {
+		const struct programs *programs = i % 2 ? &first : &second;
+
 		stop();
-		start(i % 2 ? &first : &second);
+		start(programs);
+		ck_assert_uint_eq(running(ifindex), id_of(programs->ingress));
 	}
 	atomic_store(&enough, true);
 	pthread_join(sender, NULL);
 	run_ms(50);
 	ck_assert_uint_gt(sent, 1000);
 	ck_assert_uint_eq(counted(), sent);
+}
+
+static uint32_t tcx_id(uint32_t ifindex)
+{
+	uint32_t ids[2] = { 0 }, n = SL_COUNT(ids);
+
+	ck_assert_int_eq(
+		bpf_prog_query((int)ifindex, (enum bpf_attach_type)TCX_INGRESS, 0, NULL, ids, &n),
+		0);
+	return ids[0];
+}
+
+START_TEST(no_frame_misses_the_programs_over_restarts)
+{
+	restart_under_traffic(tcx_id);
 }
 END_TEST
 
@@ -203,6 +222,22 @@ START_TEST(instances_in_two_namespaces_do_not_see_each_other)
 }
 END_TEST
 
+START_TEST(a_role_that_goes_and_comes_back_at_once_is_attached_to_again)
+{
+	uint32_t ifindex = add_uplink("up0");
+
+	options.xdp_mode = ATTACH_XDP_ON;
+	start(&first);
+	for (int i = 0; i < 5; i++) {
+		ip("route del default");
+		AWAIT(xdp_id(ifindex) == 0);
+		ip("route add default via 192.0.2.1 dev up0");
+		AWAIT(xdp_id(ifindex) == id_of(first.xdp));
+	}
+	ck_assert_str_eq(hook("up0", "xdp"), "attached");
+}
+END_TEST
+
 static const uint32_t xdp_modes[] = { XDP_FLAGS_DRV_MODE, XDP_FLAGS_SKB_MODE };
 
 START_TEST(another_s_xdp_program_is_left_alone_until_it_goes)
@@ -316,25 +351,15 @@ START_TEST(without_tcx_there_are_clsact_filters)
 }
 END_TEST
 
+static uint32_t ingress_filter_id(uint32_t ifindex)
+{
+	return filter_id(ifindex, BPF_TC_INGRESS);
+}
+
 START_TEST(no_frame_misses_the_filters_over_restarts)
 {
-	uint32_t ifindex = add_veth("pod1");
-	pthread_t sender;
-	uint64_t sent = 0;
-
 	options.no_tcx = true;
-	start(&first);
-	ck_assert_int_eq(pthread_create(&sender, NULL, send_frames, &sent), 0);
-	for (int i = 0; i < 10; i++) {
-		stop();
-		start(i % 2 ? &first : &second);
-	}
-	atomic_store(&enough, true);
-	pthread_join(sender, NULL);
-	run_ms(50);
-	ck_assert_uint_eq(filter_id(ifindex, BPF_TC_INGRESS), id_of(first.ingress));
-	ck_assert_uint_gt(sent, 1000);
-	ck_assert_uint_eq(counted(), sent);
+	restart_under_traffic(ingress_filter_id);
 }
 END_TEST
 
@@ -401,6 +426,7 @@ static void add_tests(TCase *tc)
 	tcase_add_test(tc, xdp_switched_off_meanwhile_is_let_go);
 	tcase_add_test(tc, a_link_on_another_namespace_s_interface_is_not_taken_for_ours);
 	tcase_add_test(tc, instances_in_two_namespaces_do_not_see_each_other);
+	tcase_add_test(tc, a_role_that_goes_and_comes_back_at_once_is_attached_to_again);
 	tcase_add_loop_test(tc, another_s_xdp_program_is_left_alone_until_it_goes, 0,
 			    SL_COUNT(xdp_modes));
 	tcase_add_test(tc, among_others_ours_is_first_at_ingress_and_last_at_egress);
