@@ -75,6 +75,7 @@ void attach_each_address(const struct attach *attach,
  *     "hooks": [ { "hook": "tcx/ingress" | "tcx/egress" | "tc/ingress" | "tc/egress" | "xdp",
  *                  "state": "attached" | "failed" | "skipped", "why": "..." } ] }
  * sorted by ifindex; interfaces with role "none" are there too, with a why.
+ * `kind` is rtnetlink's, "" for hardware; an attached hook's `why` is "".
  */
 json_t *attach_describe(const struct attach *attach);
 

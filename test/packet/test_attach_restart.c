@@ -222,15 +222,27 @@ START_TEST(instances_in_two_namespaces_do_not_see_each_other)
 }
 END_TEST
 
-START_TEST(a_role_that_goes_and_comes_back_at_once_is_attached_to_again)
+/* What XDP the uplink had at the moment that its change was told. */
+static uint32_t xdp_at_change;
+
+static void on_change_look_at_xdp(void *context)
+{
+	xdp_at_change = xdp_id(*(const uint32_t *)context);
+}
+
+START_TEST(a_program_is_off_before_the_change_is_told)
 {
 	uint32_t ifindex = add_uplink("up0");
 
 	options.xdp_mode = ATTACH_XDP_ON;
+	options.changed = on_change_look_at_xdp;
+	options.context = &ifindex;
 	start(&first);
 	for (int i = 0; i < 5; i++) {
+		xdp_at_change = 1;
 		ip("route del default");
-		AWAIT(xdp_id(ifindex) == 0);
+		AWAIT(strcmp(described("up0", "role"), "pod") == 0);
+		ck_assert_uint_eq(xdp_at_change, 0);
 		ip("route add default via 192.0.2.1 dev up0");
 		AWAIT(xdp_id(ifindex) == id_of(first.xdp));
 	}
@@ -426,7 +438,7 @@ static void add_tests(TCase *tc)
 	tcase_add_test(tc, xdp_switched_off_meanwhile_is_let_go);
 	tcase_add_test(tc, a_link_on_another_namespace_s_interface_is_not_taken_for_ours);
 	tcase_add_test(tc, instances_in_two_namespaces_do_not_see_each_other);
-	tcase_add_test(tc, a_role_that_goes_and_comes_back_at_once_is_attached_to_again);
+	tcase_add_test(tc, a_program_is_off_before_the_change_is_told);
 	tcase_add_loop_test(tc, another_s_xdp_program_is_left_alone_until_it_goes, 0,
 			    SL_COUNT(xdp_modes));
 	tcase_add_test(tc, among_others_ours_is_first_at_ingress_and_last_at_egress);
