@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <uv.h>
@@ -35,6 +36,7 @@ struct daemon {
 	char socket[PATH_MAX];
 	char maps_folder[PATH_MAX];
 	struct view view;
+	struct attach_override *overrides; /* attach looks at them as long as it lives */
 	/* In the order they are made. */
 	struct datapath *datapath;
 	struct tables *tables;
@@ -196,14 +198,17 @@ static int open_datapath(struct daemon *daemon, char error[512])
 static int follow_interfaces(struct daemon *daemon, char error[512])
 {
 	const struct config *config = daemon->config;
-	struct attach_override *overrides = calloc(config->n_interfaces + 1, sizeof(*overrides));
+
+	daemon->overrides = calloc(config->n_interfaces + 1, sizeof(*daemon->overrides));
+	if (!daemon->overrides)
+		return -ENOMEM;
 	struct attach_options options = {
 		.loop = &daemon->loop,
 		.ingress = datapath_program(daemon->datapath, DATAPATH_INGRESS),
 		.egress = datapath_program(daemon->datapath, DATAPATH_EGRESS),
 		.xdp = datapath_program(daemon->datapath, DATAPATH_XDP),
 		.links = datapath_links_folder(daemon->datapath),
-		.overrides = overrides,
+		.overrides = daemon->overrides,
 		.n_overrides = config->n_interfaces,
 		.xdp_mode = config->xdp == CONFIG_XDP_OFF  ? ATTACH_XDP_OFF
 			    : config->xdp == CONFIG_XDP_ON ? ATTACH_XDP_ON
@@ -211,19 +216,11 @@ static int follow_interfaces(struct daemon *daemon, char error[512])
 		.changed = on_node,
 		.context = daemon,
 	};
-	int r;
-
-	if (!overrides)
-		return -ENOMEM;
 	for (size_t i = 0; i < config->n_interfaces; i++) {
-		overrides[i].name = config->interfaces[i].name;
-		overrides[i].role = config->interfaces[i].role;
+		daemon->overrides[i].name = config->interfaces[i].name;
+		daemon->overrides[i].role = config->interfaces[i].role;
 	}
-	r = attach_new(&options, &daemon->attach, error);
-	free(overrides);
-	if (r == 0)
-		on_node(daemon);
-	return r;
+	return attach_new(&options, &daemon->attach, error);
 }
 
 static int start_source(struct daemon *daemon, char error[512])
@@ -297,6 +294,7 @@ static void stop(struct daemon *daemon)
 	sync_free(daemon->sync);
 	tables_free(daemon->tables);
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
+	free(daemon->overrides);
 	store_free(daemon->store);
 	datapath_close(daemon->datapath);
 	uv_loop_close(&daemon->loop);
