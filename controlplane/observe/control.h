@@ -18,15 +18,27 @@ struct control_options {
 	uv_loop_t *loop;
 	const char *path; /* of the socket; a stale one is replaced */
 	const struct view *view;
-	/* Documents that need the daemon: new references, or NULL. */
-	json_t *(*status)(void *context);
+	/*
+	 * Documents that need the daemon: new references, or NULL, which is
+	 * answered with an error.
+	 */
+	json_t *(*status)(void *context); /* Status; apiVersion and kind are put to it */
 	json_t *(*attach)(void *context); /* the items of AttachList */
 	void *context;
 };
 
-/* Returns 0, or -errno with the path in `error`. */
+/*
+ * Listens. The folder of the socket is made (0755) if its parent is there.
+ * `view` must live as long as the control; other options are copied.
+ *
+ * Returns 0, or -errno with the path in `error`: -EADDRINUSE when somebody
+ * answers on the socket, -EEXIST when the path is no socket.
+ */
 int control_new(const struct control_options *options, struct control **ret, char error[512]);
 
-/* Takes NULL too. Removes the socket. */
+/*
+ * Removes the socket and hangs up. The handles close on the loop's next turns:
+ * run the loop until they have before it is closed. Takes NULL too.
+ */
 void control_free(struct control *control);
 SL_DEFINE_AUTO(control)

@@ -23,13 +23,16 @@ struct view_flow_filter {
 	const char *client;  /* address or prefix */
 	const char *service; /* namespace/name[:port] */
 	const char *backend; /* address or address:port */
-	size_t limit;
+	size_t limit;	     /* 1 ... VIEW_FLOWS_MAX */
 };
+
+#define VIEW_FLOWS_DEFAULT 1000
+#define VIEW_FLOWS_MAX	   20000
 
 /*
  * Each returns 0 and a new reference, or -errno with the map or the filter in
  * `error`: -EINVAL for a filter that can't be read, -ENOENT for a Service that
- * is not programmed.
+ * is not programmed, -ENXIO for a map that is not there.
  */
 int view_services(const struct view *view, json_t **ret, char error[512]);
 int view_service(const struct view *view, const char *namespace_, const char *name, json_t **ret,
@@ -41,3 +44,9 @@ int view_maps(const struct view *view, json_t **ret, char error[512]);
 
 /* `losses` over all services, for Status. */
 int view_losses(const struct view *view, json_t **ret, char error[512]);
+
+/* { services, servicePorts, backends } that are in the maps, for Status. */
+int view_programmed(const struct view *view, json_t **ret, char error[512]);
+
+/* What the map `ifaces` alone says of AttachList: see docs/api.md. */
+int view_attach(const struct view *view, json_t **ret, char error[512]);
