@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-int main(void)
+#include <locale.h>
+
+#include "tools/lbctl/lbctl.h"
+
+int main(int argc, char *argv[])
 {
-	return 0;
+	setlocale(LC_CTYPE, "");
+	return lbctl_run(argc, argv, stdout, stderr);
 }

@@ -1,0 +1,139 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include <errno.h>
+#include <string.h>
+
+#include "tools/lbctl/lbctl.h"
+#include "tools/lbctl/table.h"
+#include "tools/lbctl/text.h"
+
+static int request(const struct lbctl *lbctl, char path[], size_t size)
+{
+	(void)lbctl;
+	return path_add(path, size, "/v1/status");
+}
+
+static int from_pins(const struct lbctl *lbctl, const struct view *view, json_t **ret,
+		     char error[LBCTL_ERROR_MAX])
+{
+	json_t *programmed, *losses, *status;
+	int r = view_programmed(view, &programmed, error);
+
+	if (r)
+		return r;
+	r = view_losses(view, &losses, error);
+	if (r) {
+		json_decref(programmed);
+		return r;
+	}
+	status = json_pack("{s:s, s:s, s:s, s:s, s:o, s:o}", "apiVersion", "sluice.dev/v1", "kind",
+			   "Status", "instance", lbctl->instance, "daemon", "not running",
+			   "programmed", programmed, "losses", losses);
+	if (!status) {
+		snprintf(error, LBCTL_ERROR_MAX, "out of memory");
+		return -ENOMEM;
+	}
+	*ret = status;
+	return 0;
+}
+
+static void print_daemon(FILE *out, const json_t *status)
+{
+	fprintf(out, "Instance:    %s\n", text_string(status, "instance"));
+	if (text_find(status, "daemon")) {
+		fprintf(out, "Daemon:      %s\n", text_string(status, "daemon"));
+		return;
+	}
+	fprintf(out, "Daemon:      running, pid %lld, for ", (long long)text_number(status, "pid"));
+	text_age(out, text_number(status, "uptime"));
+	fprintf(out, " (since %s)\n", text_string(status, "startedAt"));
+	fprintf(out, "Version:     %s\n", text_string(status, "version"));
+	fprintf(out, "Node:        %s\n", text_string(status, "node"));
+}
+
+static void print_source(FILE *out, const json_t *status)
+{
+	const json_t *source = text_find(status, "source"), *kind;
+	size_t i;
+
+	if (!source)
+		return;
+	fprintf(out, "Source:      %s, %s since %s\n", text_string(source, "source"),
+		json_is_true(text_find(source, "connected")) ? "connected" : "not connected",
+		text_string(source, "since"));
+	if (text_find(source, "error"))
+		fprintf(out, "Last error:  %s\n", text_string(source, "error"));
+	json_array_foreach (text_find(source, "kinds"), i, kind) {
+		fprintf(out, "%s%s %s (%lld events)",
+			i ? ", " : "Watching:    ", text_string(kind, "kind"),
+			json_is_true(text_find(kind, "listed")) ? "listed" : "not listed yet",
+			(long long)text_number(kind, "events"));
+	}
+	if (json_array_size(text_find(source, "kinds")))
+		fputc('\n', out);
+}
+
+static void print_programmed(FILE *out, const json_t *status)
+{
+	const json_t *programmed = text_find(status, "programmed");
+
+	if (!programmed)
+		return;
+	fprintf(out, "Programmed:  %lld services with %lld ports, %lld backends",
+		(long long)text_number(programmed, "services"),
+		(long long)text_number(programmed, "servicePorts"),
+		(long long)text_number(programmed, "backends"));
+	if (text_number(programmed, "pending"))
+		fprintf(out, ", %lld pending", (long long)text_number(programmed, "pending"));
+	if (text_number(programmed, "failed"))
+		fprintf(out, ", %lld FAILED", (long long)text_number(programmed, "failed"));
+	fputc('\n', out);
+}
+
+static void print_latency(FILE *out, const json_t *status)
+{
+	static const char *const names[] = { "p50", "p99", "max" };
+	static const char *const paths[] = { "latency.p50Us", "latency.p99Us", "latency.maxUs" };
+
+	if (!text_find(status, "latency"))
+		return;
+	fputs("Latency:     event to tables", out);
+	for (size_t i = 0; i < SL_COUNT(paths); i++) {
+		fprintf(out, "%s %s ", i ? "," : "", names[i]);
+		text_microseconds(out, text_number(status, paths[i]));
+	}
+	fprintf(out, " (%lld changes)\n", (long long)text_number(status, "latency.count"));
+}
+
+static int print(const struct lbctl *lbctl, const json_t *status)
+{
+	static const struct column columns[] = {
+		{ .title = "LOSS", .path = "reason" },
+		{ .title = "PACKETS", .kind = COLUMN_NUMBER, .path = "packets" },
+		{ 0 },
+	};
+	const json_t *losses = text_find(status, "losses");
+
+	print_daemon(lbctl->out, status);
+	print_source(lbctl->out, status);
+	print_programmed(lbctl->out, status);
+	print_latency(lbctl->out, status);
+	if (!json_array_size(losses)) {
+		fputs("Losses:      none\n", lbctl->out);
+		return 0;
+	}
+	fputc('\n', lbctl->out);
+	return table_print_items(lbctl, columns, losses);
+}
+
+const struct verb verb_status = {
+	.noun = "status",
+	.summary = "Show how sluiced and its source are doing",
+	.help = "The daemon, where its objects come from, what is programmed, how long events\n"
+		"take to reach the tables, and what was rejected or dropped, by reason.\n"
+		"Without the daemon: what is programmed and lost, by the pins; exit code 3.\n",
+	.needs_daemon = true,
+	.request = request,
+	.from_pins = from_pins,
+	.print = print,
+};
