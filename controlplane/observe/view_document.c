@@ -1,10 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #include "common/ip.h"
 #include "controlplane/observe/view_private.h"
+
+int view_fail(char error[VIEW_ERROR_MAX], int r, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(error, VIEW_ERROR_MAX, format, args);
+	va_end(args);
+	return r;
+}
+
+int view_no_memory(char error[VIEW_ERROR_MAX])
+{
+	return view_fail(error, -ENOMEM, "out of memory");
+}
 
 int document_set(json_t *object, const char *key, json_t *value)
 {

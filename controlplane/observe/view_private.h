@@ -18,11 +18,6 @@
 
 #define VIEW_ERROR_MAX 512
 
-/* Writes the message and returns `r`. */
-int view_fail(char error[VIEW_ERROR_MAX], int r, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-int view_no_memory(char error[VIEW_ERROR_MAX]);
-
 /* view_read.c */
 
 /* A map whose sizes are known to be those of this program's ABI. */
@@ -111,6 +106,11 @@ const struct frontend *snapshot_frontends(const struct snapshot *snapshot, uint3
 					  size_t *n);
 
 /* view_document.c */
+
+/* Writes the message and returns `r`. */
+int view_fail(char error[VIEW_ERROR_MAX], int r, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+int view_no_memory(char error[VIEW_ERROR_MAX]);
 
 /* { "apiVersion": "sluice.dev/v1", "kind": kind }; NULL without memory. */
 json_t *document_new(const char *kind);

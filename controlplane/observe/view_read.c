@@ -8,8 +8,6 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "controlplane/observe/view_private.h"
@@ -18,21 +16,6 @@
 #define BATCH_MAX   65536
 #define SUM_CHUNK   256
 #define SUM_SINGLES 8 /* fewer wanted keys a chunk are read one by one */
-
-int view_fail(char error[VIEW_ERROR_MAX], int r, const char *format, ...)
-{
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(error, VIEW_ERROR_MAX, format, args);
-	va_end(args);
-	return r;
-}
-
-int view_no_memory(char error[VIEW_ERROR_MAX])
-{
-	return view_fail(error, -ENOMEM, "out of memory");
-}
 
 int view_table_info(int fd, const char *name, struct table *ret, char error[VIEW_ERROR_MAX])
 {
