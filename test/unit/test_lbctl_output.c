@@ -292,9 +292,9 @@ START_TEST(status_tells_daemon_source_tables_and_losses)
 		"Node:        n1\n"
 		"Source:      kube, not connected since 2026-01-02T03:05:00Z\n"
 		"Last error:  401\n"
-		"Watching:    Service listed (3 events), Node not listed yet (0 events)\n"
-		"Programmed:  2 services with 3 ports, 4 backends, 1 FAILED\n"
-		"Latency:     event to tables p50 850 us, p99 12.4 ms, max 3.1 s (9 changes)\n"
+		"Watching:    Service listed, events 3; Node not listed yet, events 0\n"
+		"Programmed:  services 2, service ports 3, backends 4, FAILED 1\n"
+		"Latency:     event to tables p50 850 us, p99 12.4 ms, max 3.1 s; changes 9\n"
 		"\n"
 		"LOSS   PACKETS\n"
 		"mtu          5\n");

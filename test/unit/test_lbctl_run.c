@@ -329,7 +329,7 @@ START_TEST(status_without_a_daemon_tells_what_the_pins_know)
 	ck_assert_int_eq(run("status"), LBCTL_NO_DAEMON);
 	ck_assert_str_eq(output, "Instance:    edge\n"
 				 "Daemon:      not running\n"
-				 "Programmed:  1 services with 2 ports, 3 backends\n"
+				 "Programmed:  services 1, service ports 2, backends 3\n"
 				 "\n"
 				 "LOSS   PACKETS\n"
 				 "mtu          3\n");

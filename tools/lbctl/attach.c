@@ -72,8 +72,8 @@ const struct verb verb_attach = {
 	.noun = "attach",
 	.summary = "Show interfaces, their roles and why, and what is attached",
 	.help = "A hook that failed is shown with its reason; skipped ones with -o wide.\n"
-		"Without the daemon: the interfaces that packets are matched with, by the pins;\n"
-		"exit code 3.\n",
+		"Without the daemon: the interfaces that packets are matched with, by the pins,\n"
+		"with the names that they have in lbctl's network namespace; exit code 3.\n",
 	.needs_daemon = true,
 	.request = request,
 	.from_pins = from_pins,

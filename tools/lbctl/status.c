@@ -64,8 +64,8 @@ static void print_source(FILE *out, const json_t *status)
 	if (text_find(source, "error"))
 		fprintf(out, "Last error:  %s\n", text_string(source, "error"));
 	json_array_foreach (text_find(source, "kinds"), i, kind) {
-		fprintf(out, "%s%s %s (%lld events)",
-			i ? ", " : "Watching:    ", text_string(kind, "kind"),
+		fprintf(out, "%s%s %s, events %lld",
+			i ? "; " : "Watching:    ", text_string(kind, "kind"),
 			json_is_true(text_find(kind, "listed")) ? "listed" : "not listed yet",
 			(long long)text_number(kind, "events"));
 	}
@@ -79,14 +79,14 @@ static void print_programmed(FILE *out, const json_t *status)
 
 	if (!programmed)
 		return;
-	fprintf(out, "Programmed:  %lld services with %lld ports, %lld backends",
+	fprintf(out, "Programmed:  services %lld, service ports %lld, backends %lld",
 		(long long)text_number(programmed, "services"),
 		(long long)text_number(programmed, "servicePorts"),
 		(long long)text_number(programmed, "backends"));
 	if (text_number(programmed, "pending"))
-		fprintf(out, ", %lld pending", (long long)text_number(programmed, "pending"));
+		fprintf(out, ", pending %lld", (long long)text_number(programmed, "pending"));
 	if (text_number(programmed, "failed"))
-		fprintf(out, ", %lld FAILED", (long long)text_number(programmed, "failed"));
+		fprintf(out, ", FAILED %lld", (long long)text_number(programmed, "failed"));
 	fputc('\n', out);
 }
 
@@ -102,7 +102,7 @@ static void print_latency(FILE *out, const json_t *status)
 		fprintf(out, "%s %s ", i ? "," : "", names[i]);
 		text_microseconds(out, text_number(status, paths[i]));
 	}
-	fprintf(out, " (%lld changes)\n", (long long)text_number(status, "latency.count"));
+	fprintf(out, "; changes %lld\n", (long long)text_number(status, "latency.count"));
 }
 
 static int print(const struct lbctl *lbctl, const json_t *status)
