@@ -238,7 +238,7 @@ int control_new(const struct control_options *options, struct control **ret, cha
 {
 	sl_auto_mem struct control *control = calloc(1, sizeof(*control));
 	const union MHD_DaemonInfo *info;
-	int fd, r;
+	int fd = -1, r;
 
 	if (!control)
 		return fail(error, -ENOMEM, options->path, "out of memory");
