@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * GET requests to the API server, run by the event loop: libcurl's socket
+ * interface on libuv's. Everything happens on the loop's thread, and no
+ * handler is called from inside libcurl, so a handler may begin and cancel
+ * requests and free the http itself.
+ */
+
+#include <stdint.h>
+#include <uv.h>
+
+#include "controlplane/source/kubeconfig.h"
+
+struct http;
+struct http_request;
+
+/* How a request ended. */
+struct http_result {
+	int failure;		 /* CURLE_OK, or the CURLcode of a transfer that broke */
+	const char *reason;	 /* its text, "" if none */
+	long status;		 /* of the answer, 0 if none came */
+	uint64_t retry_after_ms; /* 0 if the answer names none */
+	const char *text;	 /* beginning of the body of an answer other than 200 */
+	size_t text_len;
+};
+
+struct http_handler {
+	/* The header of an answer 200 is there. */
+	void (*begun)(void *context);
+	/* Bytes of its body, of which the first came at `when_ns` (uv_hrtime()). */
+	void (*body)(void *context, const char *data, size_t len, uint64_t when_ns);
+	/* It ended; the request must not be touched from here on. */
+	void (*done)(void *context, const struct http_result *result);
+};
+
+/*
+ * `config` has to live until http_free() and gives server, certificates and,
+ * anew for each request, the token. Returns 0 or -ENOMEM.
+ */
+int http_new(uv_loop_t *loop, const struct kubeconfig *config, struct http **ret);
+
+/* Ends all requests without calling their handlers; its handles close on the
+ * loop's next turns. Takes NULL too. */
+void http_free(struct http *http);
+SL_DEFINE_AUTO(http)
+
+/*
+ * Begins GET of `path`, which begins with a slash and is already encoded.
+ * Returns 0 and the request, which is good until `done` or http_cancel(), or
+ * -ENOMEM.
+ */
+int http_get(struct http *http, const char *path, const struct http_handler *handler, void *context,
+	     struct http_request **ret);
+
+/* Ends a request; no handler of it is called any more. Takes NULL too. */
+void http_cancel(struct http_request *request);

@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Keeps the store's objects of one kind equal to the API server's: a list, and
+ * then a watch from where the list ended (S-274 ... S-281).
+ *
+ *   list, page by page -> watch -> (stream ended) watch -> ...
+ *     ^                    |
+ *     +--------------------+ the server no longer knows where we were
+ *
+ * Whatever goes wrong is logged with the kind's name, the store stays as it is
+ * and the same step is tried again later.
+ */
+
+#include <jansson.h>
+#include <uv.h>
+
+#include "controlplane/source/backoff.h"
+#include "controlplane/source/http.h"
+#include "controlplane/store/store.h"
+
+struct reflector_kind {
+	enum object_kind kind;
+	const char *name; /* "Service" */
+	const char *api_version;
+	const char *path;     /* "/api/v1/services" */
+	const char *selector; /* encoded query, begins with & */
+};
+
+/* Longer than what a healthy server keeps us waiting; tests are in a hurry. */
+struct reflector_times {
+	struct backoff_limits backoff;
+	uint64_t receive_ms;  /* without a byte: the connection is dead (S-285) */
+	uint64_t short_ms;    /* an eventless watch of less is a failure (S-281) */
+	uint64_t complain_ms; /* the same error is logged once in so long */
+};
+
+/* All of it has to live until reflector_free(). */
+struct reflector_options {
+	uv_loop_t *loop;
+	struct http *http;
+	struct kubeconfig *config;
+	struct store *store;
+	const struct reflector_times *times;
+	size_t line_max; /* bytes of the longest event */
+	/* The store changed, or a first list was completed. */
+	void (*changed)(void *context);
+	void *context;
+};
+
+struct reflector_state {
+	bool connected;
+	time_t since;	   /* of the last change of `connected` */
+	const char *error; /* why not connected; "" if none */
+};
+
+struct reflector;
+
+/* Begins. `kind` and its strings are copied. Returns 0 or -ENOMEM. */
+int reflector_new(const struct reflector_kind *kind, const struct reflector_options *options,
+		  struct reflector **ret);
+
+/* Ends it, before the http it uses; its timer closes on the loop's next turn.
+ * May be called from `changed`. Takes NULL too. */
+void reflector_free(struct reflector *reflector);
+SL_DEFINE_AUTO(reflector)
+
+/* Its part of source_status(): an element of "kinds". */
+json_t *reflector_status(const struct reflector *reflector);
+
+/* `error` is valid until the loop runs again. */
+struct reflector_state reflector_state(const struct reflector *reflector);

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/* What the parts of a reflector share: reflector.c has the machine and the
+ * requests, reflector_list.c and reflector_watch.c what the answers mean. */
+
+#include "controlplane/source/lines.h"
+#include "controlplane/source/reflector.h"
+
+/* The API server writes U+0000 inside a string as it is: such an annotation of
+ * one object must not make the whole list unreadable. */
+#define REFLECTOR_JSON JSON_ALLOW_NUL
+
+enum reflector_step { REFLECTOR_LIST, REFLECTOR_WATCH };
+
+/* Errors that are told apart when they are held back; a CURLcode and a status
+ * stand for themselves. */
+enum complaint {
+	COMPLAINT_TOKEN = -1,
+	COMPLAINT_MEMORY = -2,
+	COMPLAINT_BAD_LIST = -3,
+	COMPLAINT_BAD_EVENT = -4,
+	COMPLAINT_UNKNOWN_EVENT = -5,
+	COMPLAINT_LONG_EVENT = -6,
+	COMPLAINT_SILENCE = -7,
+	COMPLAINT_SHORT_WATCH = -8,
+	COMPLAINT_RECOVERED = -9,
+	COMPLAINT_ERROR_EVENT = -1000, /* minus its code */
+};
+
+struct reflector {
+	uv_timer_t timer;	    /* first: the handle is the reflector. Without a request
+				     * it waits for the next try, else for bytes. */
+	struct reflector_kind kind; /* its strings are ours */
+	struct reflector_options options;
+	enum reflector_step step;
+	struct http_request *request; /* NULL while waiting */
+	uint64_t received_ms;	      /* loop time of the last sign of life of it */
+	char *version;		      /* resourceVersion to watch from, NULL: none */
+	char *page_token;	      /* continue, NULL: first page */
+	bool whole;		      /* a continue expired: list all in one (S-275) */
+	bool refused;		      /* the token was refused and has been read again */
+	struct buffer page;
+	struct lines lines;
+	uint64_t watch_began_ms;
+	uint64_t watch_events; /* of this watch, bookmarks too */
+	struct backoff list_backoff, watch_backoff;
+	struct complaints complaints;
+	struct reflector_state state;
+	char error[OBJECT_ERROR_MAX];
+	uint64_t events, lists;
+};
+
+extern const struct http_handler reflector_list_handler;
+extern const struct http_handler reflector_watch_handler;
+
+static inline uint64_t reflector_now_ms(const struct reflector *r)
+{
+	return uv_now(r->options.loop);
+}
+
+/* Replaces `*string` by a copy of `value`, or by NULL if that is NULL or "".
+ * Returns 0 or -ENOMEM, which can't come of NULL. */
+int reflector_set_string(char **string, const char *value);
+
+/* Logs, unless the same was logged a moment ago. */
+void reflector_complain(struct reflector *r, int key, const char *text);
+
+void reflector_set_connected(struct reflector *r, bool connected);
+
+/* Sends the request of a step; a list goes on where its last page ended. */
+void reflector_begin(struct reflector *r, enum reflector_step step);
+
+/* Ends the request, if there is one, and forgets what it brought. */
+void reflector_stop(struct reflector *r);
+
+/* Stops, and tries `step` after a delay that grows, and at least `least_ms`. */
+void reflector_retry(struct reflector *r, enum reflector_step step, struct backoff *backoff,
+		     uint64_t least_ms);
+
+/* Something went wrong: stop, say so, and try `step` again. */
+__attribute__((format(printf, 5, 6))) void reflector_fail(struct reflector *r,
+							  enum reflector_step step, int key,
+							  uint64_t least_ms, const char *format,
+							  ...);
+
+/* The request ended without an answer that the step can use. */
+void reflector_failed(struct reflector *r, enum reflector_step next,
+		      const struct http_result *result);
