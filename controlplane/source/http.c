@@ -49,7 +49,6 @@ struct http {
 	char *base;		       /* what comes before the path */
 	char *host;		       /* Host header, if it is not the base's */
 	struct curl_slist *connect_to; /* where base leads, if not to its host */
-	bool closing;
 	LIST_HEAD(, http_request) requests;
 	LIST_HEAD(, poller) pollers;
 };
@@ -134,13 +133,14 @@ static void finish(struct http_request *request)
 	request_free(request);
 }
 
-/* Tells the handlers what came. Each may end any request, or all of them. */
+/* Tells the handlers what came. Each may end any request, or all of them: the
+ * http itself lives until the loop's next turn. */
 static void deliver(struct http *http)
 {
 	struct http_request *request;
 
 	note_finished(http);
-	while (!http->closing && (request = next_ready(http))) {
+	while ((request = next_ready(http))) {
 		if (wants_header(request)) {
 			request->header_told = true;
 			request->handler->begun(request->context);
@@ -460,7 +460,6 @@ void http_free(struct http *http)
 
 	if (!http)
 		return;
-	http->closing = true;
 	while ((request = LIST_FIRST(&http->requests)))
 		http_cancel(request);
 	curl_multi_cleanup(http->multi);
