@@ -70,8 +70,8 @@ static json_t *kube_status(const struct source *source)
 {
 	const struct kube *kube = (const struct kube *)source;
 	json_t *list = json_array();
+	json_t *why = NULL;
 	bool connected = true;
-	const char *why = "";
 	time_t since = 0;
 	char when[32];
 	struct tm utc;
@@ -87,14 +87,14 @@ static json_t *kube_status(const struct source *source)
 				since = state.since;
 		}
 		connected = connected && state.connected;
-		if (!*why)
-			why = state.error;
+		if (!why && *state.error)
+			why = json_sprintf("%s: %s", kinds[i].name, state.error);
 		json_array_append_new(list, reflector_status(kube->reflectors[i]));
 	}
 	gmtime_r(&since, &utc);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &utc);
-	return json_pack("{s:s, s:b, s:s, s:s*, s:o}", "source", "kube", "connected", connected,
-			 "since", when, "error", *why ? why : NULL, "kinds", list);
+	return json_pack("{s:s, s:b, s:s, s:o*, s:o}", "source", "kube", "connected", connected,
+			 "since", when, "error", why, "kinds", list);
 }
 
 static const struct source_ops kube_ops = {

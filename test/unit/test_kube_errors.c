@@ -71,7 +71,9 @@ START_TEST(a_server_that_goes_takes_nothing_with_it)
 
 	json_t *status = source_status(source);
 	ck_assert(json_is_false(json_object_get(status, "connected")));
-	ck_assert_ptr_nonnull(json_object_get(status, "error"));
+	const char *why = json_string_value(json_object_get(status, "error"));
+	ck_assert_ptr_nonnull(why);
+	ck_assert_ptr_nonnull(strstr(why, ": watch: "));
 	json_decref(status);
 
 	fake_start(port, NULL, NULL);
