@@ -71,17 +71,13 @@ static void on_wait_over(uv_timer_t *timer)
 	reflector_begin(r, r->step);
 }
 
-void reflector_retry(struct reflector *r, enum reflector_step step, struct backoff *backoff,
-		     uint64_t least_ms)
+void reflector_retry(struct reflector *r, enum reflector_step step, uint64_t delay_ms)
 {
-	uint64_t delay_ms = backoff_fail(backoff, &r->options.times->backoff, reflector_now_ms(r),
-					 arc4random());
-
 	reflector_stop(r);
 	/* A list that broke begins again, at its first page. */
 	reflector_set_string(&r->page_token, NULL);
 	r->step = step;
-	uv_timer_start(&r->timer, on_wait_over, delay_ms > least_ms ? delay_ms : least_ms, 0);
+	uv_timer_start(&r->timer, on_wait_over, delay_ms, 0);
 }
 
 void reflector_fail(struct reflector *r, enum reflector_step step, int key, uint64_t least_ms,
@@ -97,7 +93,9 @@ void reflector_fail(struct reflector *r, enum reflector_step step, int key, uint
 	va_end(args);
 	reflector_set_connected(r, false);
 	reflector_complain(r, key, r->error);
-	reflector_retry(r, step, backoff, least_ms);
+
+	uint64_t delay_ms = reflector_delay(r, backoff);
+	reflector_retry(r, step, delay_ms > least_ms ? delay_ms : least_ms);
 }
 
 static void on_silence(uv_timer_t *timer)

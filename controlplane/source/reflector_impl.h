@@ -45,6 +45,7 @@ struct reflector {
 	uint64_t watch_began_ms;
 	uint64_t watch_events; /* of this watch, bookmarks too */
 	struct backoff list_backoff, watch_backoff;
+	struct backoff relist_backoff; /* of versions that are too old */
 	struct complaints complaints;
 	struct reflector_state state;
 	char error[OBJECT_ERROR_MAX];
@@ -74,11 +75,17 @@ void reflector_begin(struct reflector *r, enum reflector_step step);
 /* Ends the request, if there is one, and forgets what it brought. */
 void reflector_stop(struct reflector *r);
 
-/* Stops, and tries `step` after a delay that grows, and at least `least_ms`. */
-void reflector_retry(struct reflector *r, enum reflector_step step, struct backoff *backoff,
-		     uint64_t least_ms);
+/* Counts a failure: returns how long to wait. */
+static inline uint64_t reflector_delay(const struct reflector *r, struct backoff *backoff)
+{
+	return backoff_fail(backoff, &r->options.times->backoff, reflector_now_ms(r), arc4random());
+}
 
-/* Something went wrong: stop, say so, and try `step` again. */
+/* Stops, and tries `step` after a delay. */
+void reflector_retry(struct reflector *r, enum reflector_step step, uint64_t delay_ms);
+
+/* Something went wrong: stop, say so, and try `step` again later, not before
+ * `least_ms` went by. */
 __attribute__((format(printf, 5, 6))) void reflector_fail(struct reflector *r,
 							  enum reflector_step step, int key,
 							  uint64_t least_ms, const char *format,

@@ -16,20 +16,18 @@ static void on_watch_begun(void *context)
 	reflector_set_connected(r, true);
 }
 
-/* The server has forgotten the version we are at: once at once, then slower. */
+/*
+ * The server has forgotten the version we are at, as it does when it restarts.
+ * No delay then, whatever the outage before made of the other ones, but for a
+ * server that does so again and again.
+ */
 static void relist(struct reflector *r)
 {
-	bool again = r->watch_backoff.failures > 0;
+	uint64_t delay_ms = reflector_delay(r, &r->relist_backoff);
 
 	log_info("kube: %s: version is too old, listing again resourceVersion=%s", r->kind.name,
 		 r->version);
-	if (again) {
-		reflector_retry(r, REFLECTOR_LIST, &r->watch_backoff, 0);
-		return;
-	}
-	backoff_fail(&r->watch_backoff, &r->options.times->backoff, reflector_now_ms(r), 0);
-	reflector_stop(r);
-	reflector_begin(r, REFLECTOR_LIST);
+	reflector_retry(r, REFLECTOR_LIST, r->relist_backoff.failures == 1 ? 0 : delay_ms);
 }
 
 /* An ERROR event (S-279). */

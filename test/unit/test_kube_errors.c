@@ -250,6 +250,18 @@ START_TEST(a_version_that_is_too_old_lists_again_and_removes_what_is_gone)
 }
 END_TEST
 
+START_TEST(a_version_that_is_too_old_after_an_outage_does_not_wait)
+{
+	fake_watch(FAKE_SERVICE, 500, "");
+	start();
+	UNTIL(fake_count(FAKE_SERVICE, true) == 2);
+	limits.times.backoff.min_ms = 60000;
+	limits.times.backoff.max_ms = 60000;
+	send_error(410);
+	UNTIL(fake_count(FAKE_SERVICE, false) == 2);
+}
+END_TEST
+
 START_TEST(a_server_that_finds_every_version_too_old_is_not_hammered)
 {
 	for (int i = 0; i < 30; i++)
@@ -573,6 +585,7 @@ int main(void)
 
 	tcase_add_loop_test(watch, a_version_that_is_too_old_lists_again_and_removes_what_is_gone,
 			    0, 2);
+	tcase_add_test(watch, a_version_that_is_too_old_after_an_outage_does_not_wait);
 	tcase_add_test(watch, a_server_that_finds_every_version_too_old_is_not_hammered);
 	tcase_add_test(watch, another_error_event_is_logged_and_lists_again);
 	tcase_add_loop_test(watch, a_bad_event_is_logged_and_what_worked_goes_on, 0,
