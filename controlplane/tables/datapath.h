@@ -19,34 +19,34 @@
 #include "common/mem.h"
 
 /* Every map, in the order lbctl map list shows them. */
-#define DATAPATH_MAPS(X)                                                       \
-	X(filter)                                                              \
-	X(node_ports)                                                          \
-	X(endpoint_set)                                                        \
-	X(frontends4)                                                          \
-	X(frontends6)                                                          \
-	X(services)                                                            \
-	X(records)                                                             \
-	X(maglev)                                                              \
-	X(backends)                                                            \
-	X(identities)                                                          \
-	X(policy4)                                                             \
-	X(policy6)                                                             \
-	X(new4)                                                                \
-	X(new6)                                                                \
-	X(established4)                                                        \
-	X(established6)                                                        \
-	X(snat4)                                                               \
-	X(snat6)                                                               \
-	X(ifaces)                                                              \
-	X(stats_services)                                                      \
+#define DATAPATH_MAPS(X)                                                                           \
+	X(filter)                                                                                  \
+	X(node_ports)                                                                              \
+	X(endpoint_set)                                                                            \
+	X(frontends4)                                                                              \
+	X(frontends6)                                                                              \
+	X(services)                                                                                \
+	X(records)                                                                                 \
+	X(maglev)                                                                                  \
+	X(backends)                                                                                \
+	X(identities)                                                                              \
+	X(policy4)                                                                                 \
+	X(policy6)                                                                                 \
+	X(new4)                                                                                    \
+	X(new6)                                                                                    \
+	X(established4)                                                                            \
+	X(established6)                                                                            \
+	X(snat4)                                                                                   \
+	X(snat6)                                                                                   \
+	X(ifaces)                                                                                  \
+	X(stats_services)                                                                          \
 	X(stats_backends)
 
 enum datapath_map {
 #define X(name) DATAPATH_##name,
 	DATAPATH_MAPS(X)
 #undef X
-	DATAPATH_MAP_MAX,
+		DATAPATH_MAP_MAX,
 };
 
 enum datapath_program {
@@ -72,7 +72,8 @@ struct datapath_options {
  *
  * Returns 0 and the datapath, or -errno with a line in `error` that names the
  * map or program: -EEXIST when an adopted map has another size than asked
- * for, -EPROTO for pins of a newer layout, what the kernel said otherwise.
+ * for, -EPROTO for pins of a newer layout, -ENODEV when the root is not in a
+ * bpffs, what the kernel said otherwise. A failed start changes no pin.
  */
 int datapath_open(const struct datapath_options *options, struct datapath **ret, char error[512]);
 
@@ -82,6 +83,10 @@ void datapath_close(struct datapath *datapath);
 /* Descriptors stay the datapath's. */
 int datapath_map(const struct datapath *datapath, enum datapath_map map);
 int datapath_program(const struct datapath *datapath, enum datapath_program program);
+
+/* How many entries a map has room for, and what the programs were loaded with. */
+uint32_t datapath_entries(const struct datapath *datapath, enum datapath_map map);
+const struct sl_config *datapath_config(const struct datapath *datapath);
 
 const char *datapath_map_name(enum datapath_map map);
 
