@@ -25,6 +25,9 @@ struct tables;
  * a line in `error`.
  */
 int tables_new(uv_loop_t *loop, struct datapath *datapath, struct tables **ret, char error[512]);
+
+/* The tables stay as they are. Timers and work end in the loop, so run it once
+ * more. Takes NULL too. */
 void tables_free(struct tables *tables);
 SL_DEFINE_AUTO(tables)
 
@@ -57,3 +60,10 @@ int tables_set_iface(struct tables *tables, uint32_t ifindex, const struct sl_if
 
 /* For lbctl: see docs/api.md. New references. */
 json_t *tables_latency(const struct tables *tables); /* { "count", "p50Us", "p99Us", "maxUs" } */
+
+/*
+ * { "services", "servicePorts", "backends": what is programmed; "pending": what
+ *   waits for a grace period; "failed": services whose last change could not
+ *   be programmed }
+ */
+json_t *tables_status(const struct tables *tables);

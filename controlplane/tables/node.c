@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The node's own part of the tables: addresses, interfaces, and what lbctl
+ * asks for. */
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+
+#include "controlplane/tables/state.h"
+
+static struct claim_key key_of(const struct tables_address *address)
+{
+	return (struct claim_key) { .addr = address->addr, .family = address->family };
+}
+
+static void unmark(void *context, struct claim *claim)
+{
+	if (claim->holder == context)
+		claim->mark = false;
+}
+
+static void release_unmarked(void *context, struct claim *claim)
+{
+	struct tables *tables = context;
+
+	if (claim->holder == tables && !claim->mark)
+		claims_release(tables->claims, claim, state_bit_left, tables);
+}
+
+static void release_prepared(void *context, struct claim *claim)
+{
+	struct tables *tables = context;
+
+	if (claim->holder == tables && claim->state == CLAIM_PREPARED)
+		claims_release(tables->claims, claim, state_bit_left, tables);
+}
+
+/* Claims the addresses that node ports use; without effect yet. */
+static int prepare_claims(struct tables *tables, const struct tables_address *addresses, size_t n)
+{
+	claims_each(tables->claims, unmark, tables);
+	for (size_t i = 0; i < n; i++) {
+		struct claim_key key = key_of(&addresses[i]);
+		struct claim *claim = claims_find(tables->claims, &key, tables);
+		int err = 0;
+
+		if (!addresses[i].node_port)
+			continue;
+		if (!claim)
+			err = claims_prepare(tables->claims, &key, tables, 0, SL_KIND_NODE_ADDRESS,
+					     &claim);
+		if (err) {
+			claims_each(tables->claims, release_prepared, tables);
+			return err;
+		}
+		claim->mark = true;
+	}
+	return 0;
+}
+
+static void commit_claims(struct tables *tables, const struct tables_address *addresses, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct claim_key key = key_of(&addresses[i]);
+		struct claim *claim = claims_find(tables->claims, &key, tables);
+
+		if (claim && claim->state == CLAIM_PREPARED)
+			claims_activate(tables->claims, claim);
+	}
+	claims_each(tables->claims, release_unmarked, tables);
+}
+
+int tables_set_addresses(struct tables *tables, const struct tables_address *addresses, size_t n)
+{
+	sl_auto_mem struct tables_address *copy = calloc(n + 1, sizeof(*copy));
+	int err = copy ? 0 : -ENOMEM;
+
+	err = err ?: grace_reserve(tables->grace, tables->n_addresses);
+	err = err ?: prepare_claims(tables, addresses, n);
+	if (err)
+		return err;
+	if (n > 0)
+		memcpy(copy, addresses, n * sizeof(*copy));
+
+	/* The new ones first, so that what stays never loses its bit. */
+	for (size_t i = 0; i < n; i++)
+		address_bits_use(tables->bits, ADDRESS_NODE,
+				 address_slot(&copy[i].addr, copy[i].family));
+	commit_claims(tables, copy, n);
+	for (size_t i = 0; i < tables->n_addresses; i++) {
+		uint32_t slot =
+			address_slot(&tables->addresses[i].addr, tables->addresses[i].family);
+
+		if (address_bits_leave(tables->bits, ADDRESS_NODE, slot))
+			state_bit_left(tables, ADDRESS_NODE, slot);
+	}
+	free(tables->addresses);
+	tables->addresses = sl_take(copy);
+	tables->n_addresses = n;
+	grace_start(tables->grace);
+	return 0;
+}
+
+int tables_set_iface(struct tables *tables, uint32_t ifindex, const struct sl_iface *iface)
+{
+	int map = datapath_map(tables->datapath, DATAPATH_ifaces);
+	struct sl_store argument = {
+		.map = SL_STORE_IFACE,
+		.iface = { .ifindex = ifindex, .value = *iface },
+	};
+	LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &argument, .ctx_size_in = sizeof(argument));
+
+	if (iface->role == SL_ROLE_NONE)
+		return bpf_map_delete_elem(map, &ifindex) && errno != ENOENT ? -errno : 0;
+	if (bpf_prog_test_run_opts(datapath_program(tables->datapath, DATAPATH_STORE), &run))
+		return -errno;
+	if (run.retval == 0)
+		return 0;
+	return bpf_map_update_elem(map, &ifindex, iface, BPF_NOEXIST) ? -errno : 0;
+}
+
+json_t *tables_latency(const struct tables *tables)
+{
+	const struct latency *latency = &tables->latency;
+
+	return json_pack("{s:I, s:I, s:I, s:I}", "count", (json_int_t)latency->count, "p50Us",
+			 (json_int_t)latency_quantile(latency, 0.5), "p99Us",
+			 (json_int_t)latency_quantile(latency, 0.99), "maxUs",
+			 (json_int_t)latency->max_us);
+}
+
+json_t *tables_status(const struct tables *tables)
+{
+	size_t services = 0, failed = 0;
+
+	for (size_t i = 0; i < tables->services.n_buckets; i++) {
+		for (struct chain_link *link = tables->services.buckets[i]; link;
+		     link = link->next) {
+			const struct tables_service *service =
+				chain_entry(link, struct tables_service, link);
+
+			services += service->n_ports > 0;
+			failed += service->failed;
+		}
+	}
+	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "services", (json_int_t)services,
+			 "servicePorts", (json_int_t)tables->n_ports, "backends",
+			 (json_int_t)tables->n_backends, "pending",
+			 (json_int_t)grace_pending(tables->grace), "failed", (json_int_t)failed);
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+#include "controlplane/tables/state.h"
+
+#include <bpf/bpf.h>
+#include <errno.h>
+#include <string.h>
+
+#include "common/log.h"
+#include "controlplane/tables/policy.h"
+
+static uint64_t hash_of(const char *namespace_, const char *name)
+{
+	return chain_hash(chain_hash(0, namespace_, strlen(namespace_) + 1), name, strlen(name));
+}
+
+struct tables_service *state_find(const struct tables *tables, const char *namespace_,
+				  const char *name)
+{
+	struct chain_link *link = chain_first(&tables->services, hash_of(namespace_, name));
+
+	for (; link; link = chain_next(link)) {
+		struct tables_service *service = chain_entry(link, struct tables_service, link);
+
+		if (!strcmp(service->namespace_, namespace_) && !strcmp(service->name, name))
+			return service;
+	}
+	return NULL;
+}
+
+int state_add_service(struct tables *tables, const char *namespace_, const char *name,
+		      struct tables_service **ret)
+{
+	struct tables_service *service = calloc(1, sizeof(*service));
+
+	if (!service)
+		return -ENOMEM;
+	service->namespace_ = strdup(namespace_);
+	service->name = strdup(name);
+	if (!service->namespace_ || !service->name) {
+		free(service->namespace_);
+		free(service->name);
+		free(service);
+		return -ENOMEM;
+	}
+	chain_add(&tables->services, &service->link, hash_of(namespace_, name));
+	*ret = service;
+	return 0;
+}
+
+void state_drop_service(struct tables *tables, struct tables_service *service)
+{
+	chain_remove(&tables->services, &service->link);
+	for (size_t i = 0; i < service->n_ports; i++)
+		state_free_port(service->ports[i]);
+	free(service->ports);
+	free(service->namespace_);
+	free(service->name);
+	free(service);
+}
+
+struct tables_port *state_find_port(const struct tables_service *service, const char *name,
+				    uint8_t proto, uint8_t family)
+{
+	for (size_t i = 0; i < service->n_ports; i++) {
+		struct tables_port *port = service->ports[i];
+
+		if (port->proto == proto && port->family == family && !strcmp(port->name, name))
+			return port;
+	}
+	return NULL;
+}
+
+int state_new_port(const struct tables_service *service, const char *name, uint8_t proto,
+		   uint8_t family, struct tables_port **ret)
+{
+	struct tables_port *port = calloc(1, sizeof(*port));
+
+	if (!port || !(port->name = strdup(name))) {
+		free(port);
+		return -ENOMEM;
+	}
+	port->service = service;
+	port->proto = proto;
+	port->family = family;
+	*ret = port;
+	return 0;
+}
+
+void state_free_port(struct tables_port *port)
+{
+	if (!port)
+		return;
+	free(port->name);
+	free(port->backends);
+	free(port->claims);
+	free(port->sources);
+	free(port);
+}
+
+int state_order_backends(const void *left, const void *right)
+{
+	const struct tables_backend *a = left, *b = right;
+
+	return memcmp(&a->addr, &b->addr, sizeof(a->addr))
+		       ?: memcmp(&a->port, &b->port, sizeof(a->port));
+}
+
+int state_order_prefixes(const void *left, const void *right)
+{
+	const struct ip_prefix *a = left, *b = right;
+
+	return memcmp(&a->addr, &b->addr, sizeof(a->addr)) ?: (int)a->len - (int)b->len;
+}
+
+void state_retire_backend(struct tables *tables, uint32_t id)
+{
+	__u64 *word = &tables->memory.backends[id].word;
+
+	memory_store(word, SL_BACKEND_WORD(SL_BACKEND_GENERATION(*word) + 1, 0, SL_BACKEND_GONE));
+}
+
+int state_write_identity(struct tables *tables, uint32_t id, const struct tables_port *port)
+{
+	struct sl_identity identity = { .family = 0 };
+	const struct tables_service *service = port ? port->service : NULL;
+
+	if (service) {
+		if (strlen(service->namespace_) >= sizeof(identity.namespace_) ||
+		    strlen(service->name) >= sizeof(identity.service) ||
+		    strlen(port->name) >= sizeof(identity.port))
+			return -ENAMETOOLONG;
+		strcpy(identity.namespace_, service->namespace_);
+		strcpy(identity.service, service->name);
+		strcpy(identity.port, port->name);
+		identity.proto = port->proto;
+		identity.family = port->family;
+	}
+	return bpf_map_update_elem(datapath_map(tables->datapath, DATAPATH_identities), &id,
+				   &identity, BPF_ANY)
+		       ? -errno
+		       : 0;
+}
+
+void state_clear_stats(struct tables *tables, enum datapath_map map, uint32_t id)
+{
+	if (bpf_map_update_elem(datapath_map(tables->datapath, map), &id, tables->zeros, BPF_ANY))
+		log_debug("tables: map %s: id %u: %s", datapath_map_name(map), id, strerror(errno));
+}
+
+static void free_backend(struct tables *tables, uint32_t id)
+{
+	__u64 *word = &tables->memory.backends[id].word;
+
+	memory_store(word, SL_BACKEND_WORD(SL_BACKEND_GENERATION(*word), 0, SL_BACKEND_FREE));
+	ids_give(tables->backend_ids, id);
+}
+
+void state_reclaim(void *context, const struct grace_item *item)
+{
+	struct tables *tables = context;
+
+	switch ((enum grace_kind)item->kind) {
+	case GRACE_RECORD:
+		ids_give(tables->record_ids, item->id);
+		break;
+	case GRACE_RUN:
+		slab_give(tables->slab, item->id, item->n);
+		break;
+	case GRACE_BACKEND:
+		free_backend(tables, item->id);
+		break;
+	case GRACE_POLICY:
+		policy_delete(tables->datapath, item->which, item->id, item->data, item->n);
+		ids_give(tables->policy_ids, item->id);
+		break;
+	case GRACE_SERVICE:
+		state_write_identity(tables, item->id, NULL);
+		ids_give(tables->service_ids, item->id);
+		break;
+	case GRACE_BIT:
+		address_bits_retire(tables->bits, item->which, item->id);
+		sweep_kick(tables->sweep);
+		break;
+	case GRACE_ALL_BITS:
+		address_bits_retire_unused(tables->bits);
+		sweep_kick(tables->sweep);
+		break;
+	}
+}
+
+void state_bit_left(void *context, enum address_bitmap bitmap, uint32_t slot)
+{
+	struct tables *tables = context;
+
+	grace_add(tables->grace,
+		  &(struct grace_item) { .kind = GRACE_BIT, .which = (uint8_t)bitmap, .id = slot });
+}
+
+size_t state_grace_items(const struct tables_port *port)
+{
+	/* A backend and its bit; a claim's bit; service, record, policy, runs. */
+	return 2 * port->n_backends + port->n_claims + 3 + SL_SET_MAX;
+}

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * What the map writer knows of the programmed state. Private to tables/.
+ */
+
+#include "controlplane/tables/address.h"
+#include "controlplane/tables/chain.h"
+#include "controlplane/tables/claim.h"
+#include "controlplane/tables/grace.h"
+#include "controlplane/tables/ids.h"
+#include "controlplane/tables/latency.h"
+#include "controlplane/tables/memory.h"
+#include "controlplane/tables/slab.h"
+#include "controlplane/tables/sweep.h"
+#include "controlplane/tables/tables.h"
+
+/* A backend that has an id and is LIVE. */
+struct tables_backend {
+	struct sl_addr addr;
+	__be16 port;
+	uint8_t sets;
+	bool local;
+	bool fresh; /* got its id in the change that is being prepared */
+	uint32_t id;
+	uint32_t weight;
+};
+
+/* One service port in one family: what a service id stands for. */
+struct tables_port {
+	uint32_t id;
+	uint32_t record; /* index, 0: none is reachable */
+	char *name;
+	const struct tables_service *service;
+	uint8_t proto, family;
+	bool wanted;			 /* by the state that is being applied, or was at last */
+	bool verified;			 /* Maglev runs are known to be those of the backends */
+	struct tables_backend *backends; /* sorted by address and port */
+	struct claim **claims;
+	struct ip_prefix *sources; /* sorted */
+	size_t n_backends, n_claims, n_sources;
+};
+
+struct tables_service {
+	struct chain_link link;
+	char *namespace_, *name;
+	struct tables_port **ports;
+	size_t n_ports;
+	bool failed; /* the last change could not be programmed */
+};
+
+struct tables {
+	uv_loop_t *loop;
+	struct datapath *datapath;
+	struct memory memory;
+	struct address_bits *bits;
+	struct claims *claims;
+	struct grace *grace;
+	struct sweep *sweep;
+	struct slab *slab;
+	struct ids *service_ids, *record_ids, *backend_ids, *policy_ids;
+	struct chain services;
+	size_t n_ports, n_backends;
+	struct tables_address *addresses;
+	size_t n_addresses;
+	struct latency latency;
+	uint64_t flipped_ns; /* when services[] was last stored to */
+	uint32_t *scratch;   /* one Maglev table of the largest size */
+	void *zeros;	     /* as many as any counters' values of all CPUs take */
+};
+
+/* state.c */
+struct tables_service *state_find(const struct tables *tables, const char *namespace_,
+				  const char *name);
+int state_add_service(struct tables *tables, const char *namespace_, const char *name,
+		      struct tables_service **ret);
+void state_drop_service(struct tables *tables, struct tables_service *service);
+struct tables_port *state_find_port(const struct tables_service *service, const char *name,
+				    uint8_t proto, uint8_t family);
+int state_new_port(const struct tables_service *service, const char *name, uint8_t proto,
+		   uint8_t family, struct tables_port **ret);
+void state_free_port(struct tables_port *port);
+
+/* By address and port; and by address and length. For qsort(). */
+int state_order_backends(const void *left, const void *right);
+int state_order_prefixes(const void *left, const void *right);
+
+/* Makes a backend's generation move on: no flow trusts it any more. */
+void state_retire_backend(struct tables *tables, uint32_t id);
+
+/* Writes who a service id is; NULL: nobody. 0 or -errno. */
+int state_write_identity(struct tables *tables, uint32_t id, const struct tables_port *port);
+
+/* Sets the counters of an id that is used again to 0. */
+void state_clear_stats(struct tables *tables, enum datapath_map map, uint32_t id);
+
+/* A grace period is over: what waited can be used again. */
+void state_reclaim(void *context, const struct grace_item *item);
+
+/* A bit has lost its last user; for claims_release(). */
+void state_bit_left(void *context, enum address_bitmap bitmap, uint32_t slot);
+
+/* How many items a port can give to the grace period at once. */
+size_t state_grace_items(const struct tables_port *port);
+
+/* adopt.c: reads back what an earlier life left. 0, or -errno and `error`. */
+int adopt(struct tables *tables, char error[512]);

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#pragma once
+
+/*
+ * Walks the flow tables in slices, on a timer, for what can't be freed by the
+ * packet that ends its use: source ports of SNAT whose flow is dead, and bits
+ * of the address bitmaps that no live flow needs.
+ *
+ * A round looks at new4/6 and then established4/6 if bits wait (in this order:
+ * a flow moves from the one to the other), and at snat4/6 always.
+ */
+
+#include <stdbool.h>
+#include <uv.h>
+
+#include "controlplane/tables/address.h"
+#include "controlplane/tables/datapath.h"
+
+struct sweep;
+
+/* `bits` stay the caller's and have to live as long. 0 or -errno. */
+int sweep_new(uv_loop_t *loop, const struct datapath *datapath, struct address_bits *bits,
+	      struct sweep **ret);
+
+/* The timer is closed in the loop, so run it once more. Takes NULL too. */
+void sweep_free(struct sweep *sweep);
+SL_DEFINE_AUTO(sweep)
+
+/* Bits wait: go on faster. */
+void sweep_kick(struct sweep *sweep);
+
+/* One slice. Returns true if a round ended with it. */
+bool sweep_slice(struct sweep *sweep);
+
+/* Whether a flow is still alive: its state's idle timeout has not passed. */
+bool sweep_flow_lives(const struct sl_config *config, uint8_t proto, const struct sl_flow *flow,
+		      uint32_t now);
