@@ -63,9 +63,10 @@ static void apply(struct sync *sync, const struct store_service *s)
 	if (r == 0)
 		r = tables_apply(sync->options.tables, wanted, s->received_ns, error);
 	else
-		snprintf(error, sizeof(error), "%s", strerror(-r));
+		snprintf(error, sizeof(error), "Service %s/%s: %s", s->namespace_, s->name,
+			 strerror(-r));
 	if (r < 0) {
-		log_error("sync: Service %s/%s: %s", s->namespace_, s->name, error);
+		log_error("sync: %s", error);
 		sync->failed_now++;
 	}
 }
