@@ -53,23 +53,26 @@ class Daemon:
         self.namespace = namespace
         self.instance = instance
         self.state = pathlib.Path(state)
-        self.state.mkdir(parents=True, exist_ok=True)
         self.log = self.state / f"{instance}.log"
         self.process = None
         self._flags = ["--instance", instance, "--node-name", node, "--source", "manifests",
                        "--manifests", str(manifests), "--run-dir", str(self.state),
                        "--bpffs", BPFFS, *flags]
 
-    def command(self, *extra):
-        return [*netns.enter(self.namespace), str(self.binaries / "sluiced"), *self._flags,
-                *extra]
+    def _inside(self, program, *words):
+        # Without its namespace it can still be cleaned up: pins are the machine's.
+        where = netns.enter(self.namespace) if netns.exists(self.namespace) else []
+        return [*where, str(self.binaries / program), *words]
 
-    def start(self, *extra, stay=False):
+    def command(self, *extra):
+        return self._inside("sluiced", *self._flags, *extra)
+
+    def start(self, *extra):
         """Starts sluiced and waits until what it was given is programmed."""
         with open(self.log, "a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 self.command(*extra), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=stay)
+                start_new_session=True)  # an interrupt from the terminal is the caller's
         self.ready()
         return self
 
@@ -99,6 +102,9 @@ class Daemon:
         bad = [line for line in lines if "error" in line.lower() or "fatal" in line.lower()]
         return (bad or lines or ["its log is empty"])[-1]
 
+    def running(self):
+        return self.process is not None and self.process.poll() is None
+
     def kill(self):
         """kill -9."""
         self.process.kill()
@@ -106,7 +112,7 @@ class Daemon:
 
     def stop(self, patience_s=10.0):
         """Ends sluiced; what it attached and pinned stays."""
-        if not self.process or self.process.poll() is not None:
+        if not self.running():
             return
         self.process.send_signal(signal.SIGTERM)
         try:
@@ -117,7 +123,8 @@ class Daemon:
 
     def cleanup(self):
         """Removes pins and links; raises if that fails."""
-        netns.run(*self.command("--cleanup"))
+        if (self.binaries / "sluiced").exists():
+            netns.run(*self.command("--cleanup"))
 
     def get(self, path):
         """A document of the control socket; None if there is no such thing."""
@@ -135,8 +142,8 @@ class Daemon:
         return document
 
     def lbctl_command(self, *words):
-        return [*netns.enter(self.namespace), str(self.binaries / "lbctl"), "-i", self.instance,
-                "--run-dir", str(self.state), "--bpffs", BPFFS, *words]
+        return self._inside("lbctl", "-i", self.instance, "--run-dir", str(self.state),
+                            "--bpffs", BPFFS, *words)
 
     def lbctl(self, *words):
         """Runs lbctl and returns what it prints."""

@@ -26,6 +26,10 @@ def path(name):
     return f"{FOLDER}/{name}"
 
 
+def exists(name):
+    return os.path.exists(path(name))
+
+
 def enter(name):
     """The words before a command that is to run in a namespace.
 
@@ -71,8 +75,8 @@ def _processes(names):
     return found
 
 
-def remove(prefix, patience_s=3.0):
-    """Ends what runs in a prefix's namespaces and removes them. Returns how many there were."""
+def end_processes(prefix, patience_s=3.0):
+    """Ends whatever runs in a prefix's namespaces."""
     names = named(prefix)
     for number in (signal.SIGTERM, signal.SIGKILL):
         deadline = time.monotonic() + patience_s
@@ -83,6 +87,12 @@ def remove(prefix, patience_s=3.0):
                 except ProcessLookupError:
                     continue
             time.sleep(0.05)
+
+
+def remove(prefix):
+    """Ends what runs in a prefix's namespaces and removes them. Returns how many there were."""
+    end_processes(prefix)
+    names = named(prefix)
     for name in names:
         run("ip", "netns", "delete", name)
     return len(names)

@@ -6,7 +6,7 @@ import dataclasses
 import pathlib
 import shutil
 
-from . import manifests, plan
+from . import manifests, netns, plan
 from .daemon import Daemon, eventually
 from .plan import FAMILIES
 from .topology import Topology
@@ -62,38 +62,32 @@ def service_objects(service, pods, ranges=(), local=False, conditions=None):
 
 
 class Sandbox:
-    """Context manager: the network, the workers, and node1's sluiced.
-
-    The state folder goes with it, but for the log when something failed.
+    """The network, the workers, and node1's sluiced. Whatever an earlier one of the same prefix
+    left is removed first. Logs stay in the state folder until the next one.
     """
 
     def __init__(self, prefix, binaries, flags=(), **variant):
         self.topology = Topology(prefix, **variant)
         self.prefix = prefix
         self.state = STATE / prefix
-        self.binaries = binaries
-        self.flags = flags
         self.workers = {}
         self.folder = None
-        self.daemon = None
+        self.daemon = Daemon(binaries, self.topology.name("node1"), prefix, "node1",
+                             self.state / "manifests", self.state, flags)
         self._numbers = {}
-
-    def __enter__(self):
-        try:
-            return self.up()
-        except BaseException:
-            self.down()
-            raise
-
-    def __exit__(self, *_):
-        self.down()
 
     def __getitem__(self, namespace):
         """The worker of a namespace."""
         return self.workers[namespace]
 
+    @property
+    def binaries(self):
+        return self.daemon.binaries
+
     def up(self):
-        shutil.rmtree(self.state, ignore_errors=True)
+        self.down()
+        shutil.rmtree(self.state)
+        self.state.mkdir()
         self.topology.up()
         names = [n for n in plan.NAMESPACES if n != plan.FABRIC]
         self.workers = {n: TrafficWorker(self.topology.name(n), n) for n in names}
@@ -109,10 +103,12 @@ class Sandbox:
         return self
 
     def down(self):
+        """Removes all of it, also what another process of this prefix made."""
+        self.state.mkdir(parents=True, exist_ok=True)
         try:
-            if self.daemon:
-                self.daemon.stop()
-                self.daemon.cleanup()
+            self.daemon.stop()
+            netns.end_processes(self.prefix)
+            self.daemon.cleanup()
         finally:
             for worker in self.workers.values():
                 worker.close()
@@ -120,10 +116,6 @@ class Sandbox:
 
     def start(self, *extra):
         """Starts node1's sluiced on what was published."""
-        self.daemon = Daemon(self.binaries, self.topology.name("node1"), self.prefix, "node1",
-                             self.folder.path, self.state, self.flags)
-        # What a run that was cut short left behind would count as ours.
-        self.daemon.cleanup()
         self.daemon.start(*extra)
         return self
 
@@ -132,7 +124,7 @@ class Sandbox:
         number = self._numbers.setdefault(name, 11 + len(self._numbers))
         service = service_of(name, number)
         self.folder.write(name, service_objects(service, pods, **options))
-        if wait and self.daemon:
+        if wait and self.daemon.running():
             eventually(lambda: self._programmed(service, pods, options),
                        what=f"Service {name} has the endpoints {pods or 'none'} "
                             f"({self.daemon.last_words()})")
@@ -140,7 +132,7 @@ class Sandbox:
 
     def withdraw(self, name):
         self.folder.remove(name)
-        if self.daemon:
+        if self.daemon.running():
             eventually(lambda: self.daemon.get(f"services/default/{name}") is None,
                        what=f"Service {name} is gone")
 

@@ -188,7 +188,8 @@ class Hold:
         spec, seq = self.spec, 0
         began = time.monotonic()
         async with asyncio.timeout(spec["patience_s"]):
-            reader, writer = await _connect_tcp(spec["to"], spec["port"], spec["source"], 0)
+            reader, writer = await _connect_tcp(
+                spec["to"], spec["port"], spec["source"], spec["source_port"])
         try:
             writer.write(b"echo\n")
             async with asyncio.timeout(spec["patience_s"]):
@@ -209,7 +210,7 @@ class Hold:
 
     async def _udp(self, flow):
         spec, seq, loop = self.spec, 0, asyncio.get_running_loop()
-        sock = _bound(socket.SOCK_DGRAM, spec["to"], spec["source"], 0)
+        sock = _bound(socket.SOCK_DGRAM, spec["to"], spec["source"], spec["source_port"])
         with sock:
             await loop.sock_connect(sock, (spec["to"], spec["port"]))
             last = time.monotonic()
@@ -342,12 +343,12 @@ class Worker:
                 "up": server["received"] == hashlib.sha256(own).hexdigest(),
                 "down": server["sending"] == digest.hexdigest()}
 
-    async def hold(self, key, proto, to, port, count, source=None, interval_s=0.2,
-                   patience_s=8.0):
+    async def hold(self, key, proto, to, port, count, source=None, source_port=0,
+                   interval_s=0.2, patience_s=8.0):
         """Opens flows that go on until `release`; returns the first report."""
         self.holds[key] = Hold({"proto": proto, "to": to, "port": port, "count": count,
-                                "source": source, "interval_s": interval_s,
-                                "patience_s": patience_s})
+                                "source": source, "source_port": source_port,
+                                "interval_s": interval_s, "patience_s": patience_s})
         await self.holds[key].start()
         return self.holds[key].report()
 
