@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Where net tests run, and what they share. Needs root, bpffs and a built sluiced.
 
-SLUICE_BIN names the folder of sluiced and lbctl; without it that is build/bin.
+SLUICE_BUILD names the folder of the build; without it that is build.
 """
 
 import os
@@ -20,7 +20,7 @@ pytest.register_assert_rewrite("checks")
 from sandbox.daemon import BPFFS  # noqa: E402
 from sandbox.sandbox import Sandbox  # noqa: E402
 
-BINARIES = pathlib.Path(os.environ.get("SLUICE_BIN", ROOT / "build" / "bin"))
+BINARIES = pathlib.Path(os.environ.get("SLUICE_BUILD", ROOT / "build")) / "bin"
 
 
 def _mounted(where, kind):
@@ -49,7 +49,7 @@ def pytest_collection_modifyitems(items):
 def pytest_sessionstart():
     # A level that skips itself because nothing was built would look like success.
     if not _why_not() and not (BINARIES / "sluiced").exists():
-        pytest.exit(f"no sluiced in {BINARIES}: build it, or name its folder in SLUICE_BIN", 2)
+        pytest.exit(f"no sluiced in {BINARIES}: build it, or name its folder in SLUICE_BUILD", 2)
 
 
 @pytest.fixture(scope="module")

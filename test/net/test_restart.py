@@ -104,12 +104,11 @@ def test_second_sluiced_of_an_instance_refuses_and_names_the_first(net):
 
 
 def test_cleanup_removes_pins_and_translation(net):
-    pins = [p for p in pathlib.Path(BPFFS).rglob("*") if net.daemon.instance in str(p)]
-    assert pins, f"nothing of instance {net.daemon.instance} is pinned"
+    pins = pathlib.Path(BPFFS) / "sluice" / net.daemon.instance
+    assert any(pins.rglob("*")), f"nothing is pinned in {pins}"
     net.daemon.stop()
     net.daemon.cleanup()
-    left = [p for p in pathlib.Path(BPFFS).rglob("*") if net.daemon.instance in str(p)]
-    assert left == []
+    assert not pins.exists()
     every_way(lambda proto, family: silent(
         ask(net["pod11"], proto, frontends(net.local, family)["cluster IP"],
             timeout_s=SILENCE_S)))

@@ -60,8 +60,8 @@ def to_yaml(value, indent=0):
         lines = []
         for key, item in value.items():
             nested = isinstance(item, (dict, list)) and item
-            lines.append(f"{pad}{key}:" + ("\n" + to_yaml(item, indent + 1) if nested
-                                          else f" {json.dumps(item)}"))
+            text = f"\n{to_yaml(item, indent + 1)}" if nested else f" {json.dumps(item)}"
+            lines.append(f"{pad}{key}:{text}")
         return "\n".join(lines)
     if isinstance(value, list) and value:
         return "\n".join(f"{pad}- {to_yaml(item, indent + 1).lstrip()}" for item in value)
