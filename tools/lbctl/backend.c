@@ -50,7 +50,7 @@ static int from_pins(const struct lbctl *lbctl, const struct view *view, json_t 
 
 static int print(const struct lbctl *lbctl, const json_t *list)
 {
-	return table_print_items(lbctl, columns, text_find(list, "items"));
+	return print_items(lbctl, columns, text_find(list, "items"));
 }
 
 const struct verb verb_backend_list = {

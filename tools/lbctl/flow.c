@@ -61,7 +61,7 @@ static int from_pins(const struct lbctl *lbctl, const struct view *view, json_t 
 
 static int print(const struct lbctl *lbctl, const json_t *list)
 {
-	int r = table_print_items(lbctl, columns, text_find(list, "items"));
+	int r = print_items(lbctl, columns, text_find(list, "items"));
 
 	if (!r && json_is_true(text_find(list, "truncated")))
 		lbctl_complain(lbctl, 0, "there are more than these %zu flows: see --limit",

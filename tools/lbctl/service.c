@@ -128,14 +128,14 @@ static const struct column list_columns[] = {
 	{ 0 },
 };
 
-static int add_ports(struct table_rows *rows, const json_t *service)
+static int add_ports(struct row_list *rows, const json_t *service)
 {
 	const json_t *port;
 	size_t i;
 	int r = 0;
 
 	json_array_foreach (text_find(service, "ports"), i, port) {
-		r = table_add(rows, port, service);
+		r = rows_add(rows, port, service);
 		if (r)
 			break;
 	}
@@ -144,7 +144,7 @@ static int add_ports(struct table_rows *rows, const json_t *service)
 
 static int list_print(const struct lbctl *lbctl, const json_t *list)
 {
-	__attribute__((cleanup(table_done))) struct table_rows rows = { 0 };
+	__attribute__((cleanup(rows_done))) struct row_list rows = { 0 };
 	const json_t *service;
 	size_t i;
 
@@ -154,7 +154,7 @@ static int list_print(const struct lbctl *lbctl, const json_t *list)
 		if (r)
 			return r;
 	}
-	return table_print(lbctl, list_columns, &rows);
+	return print_rows(lbctl, list_columns, &rows);
 }
 
 static const struct column frontend_columns[] = {
@@ -213,9 +213,9 @@ static int print_port(const struct lbctl *lbctl, const json_t *port)
 			(long long)text_number(port, "id"), (long long)text_number(port, "version"),
 			(long long)text_number(port, "slots"));
 	fputs("\n\n", out);
-	r = table_print_items(lbctl, frontend_columns, text_find(port, "frontends"));
+	r = print_items(lbctl, frontend_columns, text_find(port, "frontends"));
 	fputc('\n', out);
-	return r ? r : table_print_items(lbctl, backend_columns, text_find(port, "backends"));
+	return r ? r : print_items(lbctl, backend_columns, text_find(port, "backends"));
 }
 
 static int get_print(const struct lbctl *lbctl, const json_t *service)

@@ -123,7 +123,7 @@ static int print(const struct lbctl *lbctl, const json_t *status)
 		return 0;
 	}
 	fputc('\n', lbctl->out);
-	return table_print_items(lbctl, columns, losses);
+	return print_items(lbctl, columns, losses);
 }
 
 const struct verb verb_status = {

@@ -9,7 +9,7 @@
 #include "common/mem.h"
 #include "tools/lbctl/text.h"
 
-int table_add(struct table_rows *rows, const json_t *item, const json_t *owner)
+int rows_add(struct row_list *rows, const json_t *item, const json_t *owner)
 {
 	if (rows->n == rows->size) {
 		size_t size = rows->size ? 2 * rows->size : 64;
@@ -24,10 +24,10 @@ int table_add(struct table_rows *rows, const json_t *item, const json_t *owner)
 	return 0;
 }
 
-void table_done(struct table_rows *rows)
+void rows_done(struct row_list *rows)
 {
 	free(rows->rows);
-	*rows = (struct table_rows) { 0 };
+	*rows = (struct row_list) { 0 };
 }
 
 static void write_cell(const struct column *column, const struct row *row, bool wide, FILE *out)
@@ -123,8 +123,7 @@ static void unref_table(struct libscols_table **table)
 	scols_unref_table(*table);
 }
 
-int table_print(const struct lbctl *lbctl, const struct column *columns,
-		const struct table_rows *rows)
+int print_rows(const struct lbctl *lbctl, const struct column *columns, const struct row_list *rows)
 {
 	const bool wide = lbctl->format == FORMAT_WIDE;
 	__attribute__((cleanup(unref_table))) struct libscols_table *table = scols_new_table();
@@ -160,17 +159,17 @@ int table_print(const struct lbctl *lbctl, const struct column *columns,
 	return scols_print_table(table);
 }
 
-int table_print_items(const struct lbctl *lbctl, const struct column *columns, const json_t *items)
+int print_items(const struct lbctl *lbctl, const struct column *columns, const json_t *items)
 {
-	__attribute__((cleanup(table_done))) struct table_rows rows = { 0 };
+	__attribute__((cleanup(rows_done))) struct row_list rows = { 0 };
 	const json_t *item;
 	size_t i;
 	int r;
 
 	json_array_foreach (items, i, item) {
-		r = table_add(&rows, item, NULL);
+		r = rows_add(&rows, item, NULL);
 		if (r)
 			return r;
 	}
-	return table_print(lbctl, columns, &rows);
+	return print_rows(lbctl, columns, &rows);
 }

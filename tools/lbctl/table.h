@@ -28,20 +28,20 @@ struct column {
 	void (*cell)(const struct row *row, bool wide, FILE *out);
 };
 
-struct table_rows {
+struct row_list {
 	struct row *rows;
 	size_t n, size;
 };
 
-int table_add(struct table_rows *rows, const json_t *item, const json_t *owner);
-void table_done(struct table_rows *rows);
+int rows_add(struct row_list *rows, const json_t *item, const json_t *owner);
+void rows_done(struct row_list *rows);
 
 /*
  * Prints a table; a cell without a value is "-". The list of columns ends with
  * a title of NULL. Returns 0, or -errno.
  */
-int table_print(const struct lbctl *lbctl, const struct column *columns,
-		const struct table_rows *rows);
+int print_rows(const struct lbctl *lbctl, const struct column *columns,
+	       const struct row_list *rows);
 
 /* The same for all items of a list. */
-int table_print_items(const struct lbctl *lbctl, const struct column *columns, const json_t *items);
+int print_items(const struct lbctl *lbctl, const struct column *columns, const json_t *items);
