@@ -107,7 +107,8 @@ def test_map_list_shows_entries_in_use(net):
     # Four frontends a port and two ports, of two Services, in each family.
     for family in FAMILIES:
         assert maps[f"frontends{family}"]["entries"] >= 2 * 2 * 4
-    assert all(m["bytes"] > 0 and m["pinned"] for m in maps.values())
+    assert all(m["pinned"] for m in maps.values())
+    assert maps["established4"]["bytes"] > 0
 
 
 def test_yaml_and_wide_tables_show_the_same_service(net):

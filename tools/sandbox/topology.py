@@ -10,7 +10,7 @@ Variants:
              they come off a wire, and its peer takes frames that XDP sends back
 """
 
-from . import netns, plan
+from . import netns, plan, xdp
 from .plan import FAMILIES, HOST_BITS, NODES
 
 VXLAN = "flannel.1"
@@ -152,11 +152,10 @@ class Topology:
                       "dev", VXLAN, "dst", plan.node_address(other, 4))
 
     def _finish_frames(self):
-        for sender in (plan.CLIENT, "node2"):
+        for sender in (plan.CLIENT, *NODES):
             netns.run(*netns.enter(self.name(sender)), "ethtool", "-K", "eth0",
                       "tx", "off", "gso", "off", "tso", "off")
-        # Only a peer with NAPI, which GRO switches on, takes frames from XDP_TX.
-        netns.run(*netns.enter(self.name(plan.FABRIC)), "ethtool", "-K", "node1", "gro", "on")
+        xdp.attach_pass(self.name(plan.FABRIC), "node1")
 
 
 def _sysctls(namespace):
