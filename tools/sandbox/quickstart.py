@@ -109,7 +109,7 @@ def show(sandbox):
         "CONNS, PACKETS and ANSWERS are what sluice counted")
     _lbctl(sandbox, "service", "list")
     _lbctl(sandbox, "backend", "list")
-    _lbctl(sandbox, "flow", "list", "--limit", "20")
+    _lbctl(sandbox, "flow", "list", "--limit", "10")
 
 
 def _how_to_play(sandbox, binaries):
