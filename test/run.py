@@ -109,7 +109,7 @@ def run_pytest(level, folder):
             cases.add(level, FAILED, f"not done after {LIMITS[level]} s, see {log}")
     if report.exists():
         for case in ElementTree.parse(report).iter("testcase"):
-            name = f"{case.get('classname')}.{re.sub(r'[[].*', '', case.get('name'))}"
+            name = f"{case.get('classname')}.{case.get('name').split('[')[0]}"
             bad = case.find("failure")
             bad = case.find("error") if bad is None else bad
             skip = case.find("skipped")
