@@ -80,6 +80,19 @@ static __always_inline __u32 sum_quote(struct __sk_buff *skb, __u32 offset, __u3
 	return sum;
 }
 
+/* Cuts the packet to its quote and puts the answer's headers in front. */
+static __always_inline long put_head(struct __sk_buff *skb, const struct pkt *p, __u32 quote,
+				     void *head, __u32 size)
+{
+	long r = bpf_skb_change_tail(skb, p->l3 + quote, 0) ?:
+		 bpf_skb_adjust_room(skb, size, BPF_ADJ_ROOM_MAC, 0) ?:
+		 bpf_skb_store_bytes(skb, p->l3, head, size, 0);
+
+	if (!r) /* fails unless the network card supplied a sum */
+		bpf_csum_update(skb, bpf_csum_diff(NULL, 0, head, size, 0));
+	return r;
+}
+
 static __always_inline long reject4(struct __sk_buff *skb, struct pkt *p, __u32 quote)
 {
 	struct {
@@ -103,9 +116,7 @@ static __always_inline long reject4(struct __sk_buff *skb, struct pkt *p, __u32 
 	head.ip.check = fold(bpf_csum_diff(NULL, 0, (__be32 *)&head.ip, sizeof(head.ip), 0));
 	head.icmp.checksum =
 		fold(bpf_csum_diff(NULL, 0, (__be32 *)&head.icmp, sizeof(head.icmp), sum));
-	return bpf_skb_change_tail(skb, p->l3 + quote, 0) ?:
-	       bpf_skb_adjust_room(skb, sizeof(head), BPF_ADJ_ROOM_MAC, 0) ?:
-	       bpf_skb_store_bytes(skb, p->l3, &head, sizeof(head), 0);
+	return put_head(skb, p, quote, &head, sizeof(head));
 }
 
 static __always_inline long reject6(struct __sk_buff *skb, struct pkt *p, __u32 quote)
@@ -131,9 +142,7 @@ static __always_inline long reject6(struct __sk_buff *skb, struct pkt *p, __u32 
 	sum = bpf_csum_diff(NULL, 0, pseudo, sizeof(pseudo), sum);
 	head.icmp.checksum =
 		fold(bpf_csum_diff(NULL, 0, (__be32 *)&head.icmp, sizeof(head.icmp), sum));
-	return bpf_skb_change_tail(skb, p->l3 + quote, 0) ?:
-	       bpf_skb_adjust_room(skb, sizeof(head), BPF_ADJ_ROOM_MAC, 0) ?:
-	       bpf_skb_store_bytes(skb, p->l3, &head, sizeof(head), 0);
+	return put_head(skb, p, quote, &head, sizeof(head));
 }
 
 static __always_inline long tc_swap_macs(struct __sk_buff *skb)

@@ -50,12 +50,16 @@ static __always_inline long tc_rewrite6(struct __sk_buff *skb, const struct pkt 
 {
 	__u32 check = check_offset(p, p->key6.proto);
 	__u64 udp = p->key6.proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
-	/* The addresses stand side by side in the key, the packet and `to`. */
+	/*
+	 * The addresses stand side by side in the key, the packet and `to`. No IP
+	 * header checksum balances their change in the sum that a network card
+	 * supplied (CHECKSUM_COMPLETE), so storing them has to.
+	 */
 	__s64 diff = bpf_csum_diff((__be32 *)p->key6.saddr, 32, (__be32 *)p->to.saddr6, 32, 0);
 
 	return bpf_l4_csum_replace(skb, check, 0, diff, BPF_F_PSEUDO_HDR | udp) ?:
 	       bpf_skb_store_bytes(skb, p->l3 + offsetof(struct ipv6hdr, saddr), p->to.saddr6, 32,
-				   0) ?:
+				   BPF_F_RECOMPUTE_CSUM) ?:
 	       tc_rewrite_ports(skb, p, check, p->key6.sport, p->key6.dport, udp);
 }
 
@@ -69,6 +73,7 @@ static __always_inline enum sl_verdict tc_decrement_ttl(struct __sk_buff *skb, c
 {
 	__u32 offset = p->l3 + (p->family == 4 ? offsetof(struct iphdr, ttl)
 					       : offsetof(struct ipv6hdr, hop_limit));
+	__u64 flags = p->family == 4 ? 0 : BPF_F_RECOMPUTE_CSUM;
 	__u8 ttl;
 
 	if (bpf_skb_load_bytes(skb, offset, &ttl, 1))
@@ -81,7 +86,7 @@ static __always_inline enum sl_verdict tc_decrement_ttl(struct __sk_buff *skb, c
 	    bpf_l3_csum_replace(skb, p->l3 + offsetof(struct iphdr, check),
 				bpf_htons((__u16)(ttl + 1) << 8), bpf_htons((__u16)ttl << 8), 2))
 		return SL_DROP_BUG;
-	return bpf_skb_store_bytes(skb, offset, &ttl, 1, 0) ? SL_DROP_BUG : SL_NEXT;
+	return bpf_skb_store_bytes(skb, offset, &ttl, 1, flags) ? SL_DROP_BUG : SL_NEXT;
 }
 
 /* Both ends are translated: straight out of where the route says. */
