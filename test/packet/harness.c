@@ -16,6 +16,10 @@
 
 #include "common/hash.h"
 #include "common/ip.h"
+#include "common/mem.h"
+
+/* BPF_F_TEST_SKB_CHECKSUM_COMPLETE, which older headers lack. */
+#define TEST_SKB_CHECKSUM_COMPLETE (1U << 2)
 
 struct harness harness;
 
@@ -23,14 +27,23 @@ static const char node_script[] =
 	"set -e\n"
 	"ip link set lo up\n"
 	"ip link add up0 type veth peer name up1\n"
+	"ip link add up2 type veth peer name up3\n"
 	"ip link add pod0 type veth peer name pod1\n"
 	"sysctl -qw net.ipv4.ip_forward=1 net.ipv6.conf.all.forwarding=1"
 	" net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0\n"
-	"for i in up0 up1 pod0 pod1; do ip link set $i up; done\n"
+	"for i in up0 up1 up2 up3 pod0 pod1; do ip link set $i up; done\n"
 	"ip addr add 192.0.2.10/24 dev up0\n"
 	"ip addr add 2001:db8::10/64 dev up0 nodad\n"
 	"for a in 1 20; do ip neigh add 192.0.2.$a lladdr 02:00:00:00:01:$a dev up0 nud permanent\n"
 	"ip neigh add 2001:db8::$a lladdr 02:00:00:00:01:$a dev up0 nud permanent; done\n"
+	"ip addr add 198.18.0.10/24 dev up2\n"
+	"ip addr add 2001:db8:2::10/64 dev up2 nodad\n"
+	"ip neigh add 198.18.0.20 lladdr 02:00:00:00:01:20 dev up2 nud permanent\n"
+	"ip neigh add 2001:db8:2::20 lladdr 02:00:00:00:01:20 dev up2 nud permanent\n"
+	"ip route add 10.244.4.0/24 via 198.18.0.20\n"
+	"ip route add fd00:244:4::/64 via 2001:db8:2::20\n"
+	"ip route add 10.244.5.0/24 via 192.0.2.77\n"
+	"ip route add fd00:244:5::/64 via 2001:db8::77\n"
 	"ip route add default via 192.0.2.1\n"
 	"ip route add default via 2001:db8::1\n"
 	"ip route add 10.244.1.0/24 via 192.0.2.20\n"
@@ -58,6 +71,7 @@ void harness_make_node(void)
 	ck_assert_int_eq(pclose(shell), 0);
 	harness.pod0 = if_nametoindex("pod0");
 	harness.up0 = if_nametoindex("up0");
+	harness.up2 = if_nametoindex("up2");
 	harness.tun0 = if_nametoindex("tun0");
 }
 
@@ -145,14 +159,14 @@ static void add_node_port(uint16_t port, uint8_t proto)
 		port / 64 + (proto == IPPROTO_UDP ? SL_PORT_WORDS : 0), 1ULL << port % 64);
 }
 
-static void add_iface(uint32_t ifindex, enum sl_role role, const char *addr4, const char *addr6,
-		      bool xdp)
+void harness_iface(uint32_t ifindex, enum sl_role role, const char *addr4, const char *addr6,
+		   bool xdp)
 {
 	struct sl_iface iface = {
 		.role = role,
 		.xdp = xdp,
-		.addr4 = address(addr4).w[0],
-		.addr6 = address(addr6),
+		.addr4 = addr4 ? address(addr4).w[0] : 0,
+		.addr6 = addr6 ? address(addr6) : (struct sl_addr) {},
 	};
 
 	put(harness.skel->maps.ifaces, &ifindex, &iface);
@@ -168,9 +182,10 @@ static void add_node_address(const char *text, int family)
 
 static void program_node(void)
 {
-	add_iface(harness.pod0, SL_ROLE_POD, NODE4, NODE6, false);
-	add_iface(harness.up0, SL_ROLE_UPLINK, NODE4, NODE6, true);
-	add_iface(harness.tun0, SL_ROLE_TUNNEL, TUNNEL4, TUNNEL6, false);
+	harness_iface(harness.pod0, SL_ROLE_POD, NODE4, NODE6, false);
+	harness_iface(harness.up0, SL_ROLE_UPLINK, NODE4, NODE6, true);
+	harness_iface(harness.up2, SL_ROLE_UPLINK, "198.18.0.10", "2001:db8:2::10", true);
+	harness_iface(harness.tun0, SL_ROLE_TUNNEL, TUNNEL4, TUNNEL6, false);
 	add_node_address(NODE4, 4);
 	add_node_address(NODE6, 6);
 	add_node_address(TUNNEL4, 4);
@@ -265,15 +280,15 @@ static uint32_t add_backend(uint32_t service, const char *text, int family, uint
 	return id;
 }
 
-/* Slots that hold the `n` backends from `first` on in turn, 16 each. */
-static struct sl_set make_set(uint32_t first, uint32_t n)
+/* Slots that hold the `n` backends in turn, 16 each. */
+static struct sl_set make_set(const uint32_t *ids, uint32_t n)
 {
 	struct sl_set set = { .slots = n * 16, .first = harness.slots };
 
 	if (n == 1)
-		return (struct sl_set) { .slots = 1, .first = first };
+		return (struct sl_set) { .slots = 1, .first = ids[0] };
 	for (uint32_t i = 0; i < set.slots; i += 2) {
-		struct sl_slots slots = { { first + i % n, first + (i + 1) % n } };
+		struct sl_slots slots = { { ids[i % n], ids[(i + 1) % n] } };
 		uint32_t index = (set.first + i) / 2;
 
 		put(harness.skel->maps.maglev, &index, &slots);
@@ -310,16 +325,20 @@ static void add_source(uint32_t policy, const char *text)
 
 uint32_t harness_service(const struct service_spec *spec, uint32_t *ret_backend)
 {
-	uint32_t id = ++harness.services, n = 0;
+	uint32_t id = ++harness.services, n = 0, locals = 0;
+	uint32_t ids[SL_COUNT(spec->backends)], local[SL_COUNT(spec->backends)];
 	int family = !spec->addr ? spec->family : strchr(spec->addr, ':') ? 6 : 4;
 	struct sl_addr addr = spec->addr ? address(spec->addr) : (struct sl_addr) {};
 	struct sl_record record = { .service = id, .affinity_s = spec->affinity_s };
 	uint32_t first = harness.backends + 1;
 
-	for (; n < 8 && spec->backends[n]; n++)
-		add_backend(id, spec->backends[n], family, spec->target_port);
-	record.set[SL_SET_CLUSTER] = make_set(first, n);
-	record.set[SL_SET_LOCAL] = record.set[SL_SET_CLUSTER];
+	for (; n < SL_COUNT(ids) && spec->backends[n]; n++) {
+		ids[n] = add_backend(id, spec->backends[n], family, spec->target_port);
+		if (is_local(spec->backends[n]))
+			local[locals++] = ids[n];
+	}
+	record.set[SL_SET_CLUSTER] = make_set(ids, n);
+	record.set[SL_SET_LOCAL] = locals ? make_set(local, locals) : record.set[SL_SET_CLUSTER];
 	memcpy(record.path, spec->path, sizeof(spec->path));
 	if (spec->sources) {
 		record.policy = id;
@@ -356,43 +375,50 @@ void harness_set_backend(uint32_t service, uint32_t backend)
 	ck_assert_int_eq(bpf_map_lookup_elem(fd(harness.skel->maps.services), &service, &word), 0);
 	index = SL_SERVICE_RECORD(word);
 	ck_assert_int_eq(bpf_map_lookup_elem(fd(harness.skel->maps.records), &index, &record), 0);
-	record.set[SL_SET_CLUSTER] = record.set[SL_SET_LOCAL] = make_set(backend, 1);
+	record.set[SL_SET_CLUSTER] = record.set[SL_SET_LOCAL] = make_set(&backend, 1);
 	set_record(service, &record);
 }
 
-static int run(const struct bpf_program *program, struct frame *f, void *ctx, uint32_t ctx_len)
+static int run(const struct bpf_program *program, struct frame *f, void *ctx, uint32_t ctx_len,
+	       uint32_t flags)
 {
 	struct frame out = {};
 	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = f->data, .data_size_in = f->len,
 		    .data_out = out.data, .data_size_out = sizeof(out.data), .ctx_in = ctx,
-		    .ctx_size_in = ctx_len);
+		    .ctx_size_in = ctx_len, .flags = flags);
+	int err = bpf_prog_test_run_opts(bpf_program__fd(program), &opts);
 
-	ck_assert_msg(bpf_prog_test_run_opts(bpf_program__fd(program), &opts) == 0, "test run: %s",
-		      strerror(errno));
+	if (err == -EINVAL && flags) /* a kernel before 6.16 */
+		return run(program, f, ctx, ctx_len, 0);
+	ck_assert_msg(err == 0, "test run: %s%s", strerror(-err),
+		      err == -EBADMSG ? ", the card's checksum is wrong now" : "");
 	out.len = opts.data_size_out;
 	*f = out;
 	return (int)opts.retval;
 }
 
-int run_ingress(uint32_t ifindex, struct frame *f)
+static int run_tc(const struct bpf_program *program, uint32_t ifindex, struct frame *f)
 {
 	struct __sk_buff skb = { .ifindex = ifindex };
 
-	return run(harness.skel->progs.sluice_ingress, f, &skb, sizeof(skb));
+	return run(program, f, &skb, sizeof(skb), TEST_SKB_CHECKSUM_COMPLETE);
+}
+
+int run_ingress(uint32_t ifindex, struct frame *f)
+{
+	return run_tc(harness.skel->progs.sluice_ingress, ifindex, f);
 }
 
 int run_egress(uint32_t ifindex, struct frame *f)
 {
-	struct __sk_buff skb = { .ifindex = ifindex };
-
-	return run(harness.skel->progs.sluice_egress, f, &skb, sizeof(skb));
+	return run_tc(harness.skel->progs.sluice_egress, ifindex, f);
 }
 
 int run_xdp(struct frame *f)
 {
 	struct xdp_md md = { .data_end = f->len, .ingress_ifindex = harness.up0 };
 
-	return run(harness.skel->progs.sluice_xdp, f, &md, sizeof(md));
+	return run(harness.skel->progs.sluice_xdp, f, &md, sizeof(md), 0);
 }
 
 struct frame harness_establish(uint32_t ifindex, uint32_t back, struct ends ends)

@@ -9,8 +9,13 @@
  *   pod0   POD      10.244.0.2, fd00:244:0::2 (local pods)
  *   up0    UPLINK   192.0.2.10, 2001:db8::10; default route; remote pods
  *                   10.244.1.0/24, fd00:244:1::/64 by 192.0.2.20, 2001:db8::20
+ *   up2    UPLINK   198.18.0.10, 2001:db8:2::10; remote pods 10.244.4.0/24,
+ *                   fd00:244:4::/64 by 198.18.0.20, 2001:db8:2::20
  *   tun0   TUNNEL   10.244.0.0, fd00:244:0::; remote pods 10.244.2.0/24,
  *                   fd00:244:2::/64
+ *
+ * Next hops have the MAC 02:00:00:00:01:LAST, last being 01 or 20. The one of
+ * 10.244.5.0/24 and fd00:244:5::/64, at up0, is not resolved.
  */
 
 #include <linux/bpf.h>
@@ -32,6 +37,10 @@
 #define POD6	   "fd00:244:0::2"
 #define REMOTE4	   "10.244.1.2"
 #define REMOTE6	   "fd00:244:1::2"
+#define OTHER4	   "10.244.4.2"
+#define OTHER6	   "fd00:244:4::2"
+#define NEIGHBOUR4 "10.244.5.2" /* behind a neighbour that is not known */
+#define NEIGHBOUR6 "fd00:244:5::2"
 #define TUNNELLED4 "10.244.2.2"
 #define TUNNELLED6 "fd00:244:2::2"
 #define TUNNEL4	   "10.244.0.0"
@@ -51,7 +60,7 @@
 
 struct harness {
 	struct sluice *skel;
-	uint32_t pod0, up0, tun0;		     /* ifindex */
+	uint32_t pod0, up0, up2, tun0;		     /* ifindex */
 	uint32_t services, backends, records, slots; /* how many are used */
 	uint32_t snat_count;			     /* set before harness_load(); 0: SNAT_COUNT */
 };
@@ -85,8 +94,16 @@ struct service_spec {
 	uint32_t affinity_s;
 };
 
-/* Programs a service; returns its id. Its first backend id is in *ret_backend. */
+/*
+ * Programs a service; returns its id. The local set has those of its backends
+ * that are local, or all of them if none is. Its first backend id is in
+ * *ret_backend.
+ */
 uint32_t harness_service(const struct service_spec *spec, uint32_t *ret_backend);
+
+/* Programs an interface; texts of addresses, or NULL. */
+void harness_iface(uint32_t ifindex, enum sl_role role, const char *addr4, const char *addr6,
+		   bool xdp);
 
 /* A backend leaves: its generation moves. */
 void harness_retire_backend(uint32_t id);
@@ -94,7 +111,10 @@ void harness_retire_backend(uint32_t id);
 /* Points the service to a record with only this backend, and other paths kept. */
 void harness_set_backend(uint32_t service, uint32_t backend);
 
-/* Programs run on *f, which then holds the packet that came out. */
+/*
+ * Programs run on *f, which then holds the packet that came out. In TC runs the
+ * kernel also watches the checksum that a network card would have supplied.
+ */
 int run_ingress(uint32_t ifindex, struct frame *f);
 int run_egress(uint32_t ifindex, struct frame *f);
 /* XDP on the uplink. */
