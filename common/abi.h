@@ -19,15 +19,14 @@
 
 #define SL_LAYOUT 1
 
-#define SL_SIZE(type, bytes)                                                   \
-	_Static_assert(sizeof(struct type) == (bytes),                         \
-		       #type " changed size: raise SL_LAYOUT")
+#define SL_SIZE(type, bytes)                                                                       \
+	_Static_assert(sizeof(struct type) == (bytes), #type " changed size: raise SL_LAYOUT")
 
 /*
  * Time in the datapath is counted in ticks of 2^30 ns (1.07 s) of the coarse
  * monotonic clock: a shift instead of a division. 32 bits last 146 years.
  */
-#define SL_TICK_SHIFT 30
+#define SL_TICK_SHIFT	  30
 #define SL_TICKS(seconds) ((__u32)(((__u64)(seconds) * 1000000000ULL) >> SL_TICK_SHIFT) + 1)
 
 /* An address of either family; an IPv4 address is in w[0], the rest is 0. */
@@ -41,10 +40,10 @@ SL_SIZE(sl_addr, 16);
  * Bit 0: some frontend has an address of this slot. Bit 1: some address of
  * this node has it, so that `node_ports` decides.
  */
-#define SL_FILTER_BITS 18
-#define SL_FILTER_WORDS ((1U << SL_FILTER_BITS) / 32)
+#define SL_FILTER_BITS	  18
+#define SL_FILTER_WORDS	  ((1U << SL_FILTER_BITS) / 32)
 #define SL_FILTER_SERVICE 1U
-#define SL_FILTER_NODE 2U
+#define SL_FILTER_NODE	  2U
 
 /* `endpoint_set`: one bit a slot over sl_filter_slot(source), 64 a u64. */
 #define SL_ENDPOINT_WORDS ((1U << SL_FILTER_BITS) / 64)
@@ -53,7 +52,7 @@ SL_SIZE(sl_addr, 16);
  * `node_ports`: one bit a port, 1024 u64 a protocol (TCP, UDP, SCTP), set for
  * node ports and for the SNAT range.
  */
-#define SL_PORT_WORDS 1024
+#define SL_PORT_WORDS	  1024
 #define SL_PORT_PROTOCOLS 3
 
 /* Why a frontend is one; decides which path of a record a packet takes. */
@@ -63,8 +62,9 @@ enum sl_kind {
 	SL_KIND_LOAD_BALANCER,
 	SL_KIND_EXTERNAL_IP,
 	/* Keys with port 0 and protocol 0: what an address itself is. */
-	SL_KIND_NODE_ADDRESS,	 /* node ports answer here (S-182) */
+	SL_KIND_NODE_ADDRESS,	 /* this node's; node ports answer here (S-182) */
 	SL_KIND_CLUSTER_ADDRESS, /* unknown ports are rejected (S-121) */
+	SL_KIND_OWN_ADDRESS,	 /* this node's, without node ports */
 	SL_KIND_MAX,
 };
 
@@ -90,11 +90,11 @@ SL_SIZE(sl_frontend6, 20);
  * upper part of sl_frontend_tag(key), compared after the read: an element of a
  * hash map may be recycled under its reader.
  */
-#define SL_FRONTEND_VALUE(service, kind, tag)                                  \
+#define SL_FRONTEND_VALUE(service, kind, tag)                                                      \
 	((__u64)(service) | (__u64)(kind) << 32 | (__u64)((tag) & 0xffffff) << 40)
 #define SL_FRONTEND_SERVICE(value) ((__u32)(value))
-#define SL_FRONTEND_KIND(value) ((__u8)((value) >> 32))
-#define SL_FRONTEND_TAG(value) ((__u32)((value) >> 40))
+#define SL_FRONTEND_KIND(value)	   ((__u8)((value) >> 32))
+#define SL_FRONTEND_TAG(value)	   ((__u32)((value) >> 40))
 
 /*
  * `services`: service id -> { version 32, record index 32 }, one aligned u64
@@ -102,24 +102,33 @@ SL_SIZE(sl_frontend6, 20);
  * service id stands for one service port in one family (S-020).
  */
 #define SL_SERVICE_WORD(record, version) ((__u64)(record) | (__u64)(version) << 32)
-#define SL_SERVICE_RECORD(word) ((__u32)(word))
+#define SL_SERVICE_RECORD(word)		 ((__u32)(word))
 
 /* Which of a service's sets a packet may choose from, or what to do instead. */
 enum sl_choice {
-	SL_CHOOSE_CLUSTER,    /* sl_record.set[0] */
-	SL_CHOOSE_LOCAL,      /* sl_record.set[1] */
-	SL_CHOOSE_REJECT,     /* no endpoint anywhere: port unreachable */
-	SL_CHOOSE_DROP,	      /* endpoints, but none on this node */
+	SL_CHOOSE_CLUSTER, /* sl_record.set[0] */
+	SL_CHOOSE_LOCAL,   /* sl_record.set[1] */
+	SL_CHOOSE_REJECT,  /* no endpoint anywhere: port unreachable */
+	SL_CHOOSE_DROP,	   /* endpoints, but none on this node */
 	SL_CHOOSE_MAX,
 };
 
-/* The ways to a service; each has a choice of its own (S-110 ... S-115). */
+/*
+ * The ways to a service; each has a choice of its own (S-110 ... S-115). Who
+ * is pod traffic is struct sl_node's business.
+ */
 enum sl_path {
-	SL_PATH_CLUSTER_IP, /* to the cluster IP, from anywhere */
-	SL_PATH_OUTSIDE,    /* to an external destination, from outside */
-	SL_PATH_INSIDE,	    /* to an external destination, from a pod here */
+	SL_PATH_CLUSTER_POD, /* to the cluster IP, pod traffic */
+	SL_PATH_CLUSTER,     /* to the cluster IP, anyone else */
+	SL_PATH_POD,	     /* to an external destination, pod traffic (S-113) */
+	SL_PATH_NODE,	     /* to one, from an address of this node (S-114) */
+	SL_PATH_OUTSIDE,     /* to one, from anywhere else (S-115) */
 	SL_PATH_MAX,
 };
+
+/* In a record, a path's choice and whether kube-proxy would masquerade there. */
+#define SL_MASQUERADE	     0x80U
+#define SL_PATH_CHOICE(path) ((path) & 0x7fU)
 
 /*
  * Backends to choose from: `slots` Maglev slots from `first` on in `maglev`.
@@ -132,19 +141,34 @@ struct sl_set {
 SL_SIZE(sl_set, 8);
 
 #define SL_SET_CLUSTER 0
-#define SL_SET_LOCAL 1
-#define SL_SET_MAX 2
+#define SL_SET_LOCAL   1
+#define SL_SET_MAX     2
+
+/* What becomes of TCP connections whose backend leaves. */
+enum sl_leave {
+	SL_LEAVE_KEEP,	/* they stay (S-128) */
+	SL_LEAVE_DRAIN, /* they stay for sl_record.drain_s, then are reset */
+	SL_LEAVE_RESET, /* they are reset at once */
+};
+
+enum sl_record_flag {
+	/* Source ranges hold for node ports and external IPs too, not only VIPs. */
+	SL_RECORD_RANGES_EVERYWHERE = 1 << 0,
+};
 
 /* `records`: what `services` points to. Immutable while it can be reached. */
 struct sl_record {
 	struct sl_set set[SL_SET_MAX];
-	__u32 service; /* whose record this is */
-	__u32 policy;  /* key part of `policy4/6`; 0: every source may */
-	__u8 path[4];  /* enum sl_choice by enum sl_path */
+	__u32 service;	  /* whose record this is */
+	__u32 policy;	  /* key part of `policy4/6`; 0: every source may */
+	__u8 path[8];	  /* choice | SL_MASQUERADE by enum sl_path */
 	__u32 affinity_s; /* ClientIP affinity in seconds; 0: none */
-	__u64 reserved;
+	__u32 flags;	  /* enum sl_record_flag */
+	__u32 drain_s;
+	__u8 leave; /* enum sl_leave */
+	__u8 pad[3];
 };
-SL_SIZE(sl_record, 40);
+SL_SIZE(sl_record, 48);
 
 /* `maglev`: two backend ids a value. */
 struct sl_slots {
@@ -157,13 +181,14 @@ SL_SIZE(sl_slots, 8);
  * of one service id and is only handed on after a grace period and a new
  * generation. Id 0 is never used.
  *
- * The word is { generation 32, unused 16, sets 8, state 8 } and written alone.
+ * The word is { generation 32, order 16, sets 8, state 8 } and written alone.
+ * The order is the backend's place among those of its service (S-077).
  */
 struct sl_backend {
 	__u64 word;
 	struct sl_addr addr;
 	__be16 port;
-	__u8 flags; /* enum sl_backend_flag */
+	__u8 flags;  /* enum sl_backend_flag */
 	__u8 family; /* 4 or 6 */
 	__u32 service;
 };
@@ -179,11 +204,13 @@ enum sl_backend_flag {
 	SL_BACKEND_LOCAL = 1 << 0, /* runs on this node (S-073) */
 };
 
-#define SL_BACKEND_WORD(generation, sets, state)                               \
+#define SL_BACKEND_WORD(generation, sets, state)                                                   \
 	((__u64)(generation) << 32 | (__u64)(sets) << 8 | (__u64)(state))
+#define SL_BACKEND_ORDERED(order)   ((__u64)((order) & 0xffffU) << 16) /* | a word */
+#define SL_BACKEND_ORDER(word)	    ((__u16)((word) >> 16))
 #define SL_BACKEND_GENERATION(word) ((__u32)((word) >> 32))
-#define SL_BACKEND_SETS(word) ((__u8)((word) >> 8))
-#define SL_BACKEND_STATE(word) ((__u8)(word))
+#define SL_BACKEND_SETS(word)	    ((__u8)((word) >> 8))
+#define SL_BACKEND_STATE(word)	    ((__u8)(word))
 
 /*
  * `identities`: service id -> who that is, so that lbctl can name a service
@@ -222,26 +249,26 @@ SL_SIZE(sl_tuple6, 40);
 
 /* How a translated packet goes on. */
 enum sl_forward {
-	SL_TO_STACK,	/* the host stack routes it */
-	SL_REDIRECT,	/* FIB lookup, then straight out (both ends translated) */
-	SL_HAIRPIN,	/* back out of the interface it came from */
+	SL_TO_STACK, /* the host stack routes it */
+	SL_REDIRECT, /* FIB lookup, then straight out (both ends translated) */
+	SL_HAIRPIN,  /* back out of the interface it came from */
 };
 
 enum sl_flow_state {
-	SL_FLOW_NEW = 1,     /* the way back is not proven yet */
+	SL_FLOW_NEW = 1, /* the way back is not proven yet */
 	SL_FLOW_ESTABLISHED,
-	SL_FLOW_CLOSING,     /* FIN in both directions */
-	SL_FLOW_CLOSED,      /* RST */
-	SL_FLOW_PROMOTED,    /* in `new`: has moved to `established`, look there */
+	SL_FLOW_CLOSING,  /* FIN in both directions */
+	SL_FLOW_CLOSED,	  /* RST */
+	SL_FLOW_PROMOTED, /* in `new`: has moved to `established`, look there */
 	SL_FLOW_STATE_MAX,
 };
 
 enum sl_flow_flag {
-	SL_FLOW_REVERSE = 1 << 0, /* translates answers */
-	SL_FLOW_EGRESS = 1 << 1,  /* holds where packets leave; else where they come in */
-	SL_FLOW_SNAT = 1 << 2,	  /* owns a source port in `snat4/6` */
-	SL_FLOW_ANSWERED = 1 << 3, /* UDP: an answer was seen; TCP: proof is set */
-	SL_FLOW_FIN = 1 << 4,	  /* a FIN went this way */
+	SL_FLOW_REVERSE = 1 << 0,   /* translates answers */
+	SL_FLOW_EGRESS = 1 << 1,    /* holds where packets leave; else where they come in */
+	SL_FLOW_SNAT = 1 << 2,	    /* owns a source port in `snat4/6` */
+	SL_FLOW_ANSWERED = 1 << 3,  /* UDP: an answer was seen; TCP: proof is set */
+	SL_FLOW_FIN = 1 << 4,	    /* a FIN went this way */
 	SL_FLOW_MIDSTREAM = 1 << 5, /* TCP: opened by a packet that was no SYN */
 };
 
@@ -325,16 +352,137 @@ enum sl_role {
 
 /* `ifaces`: ifindex -> role, and the addresses that SNAT uses there. */
 struct sl_iface {
-	__u8 role; /* enum sl_role */
-	__u8 xdp;  /* 1: our XDP program is attached, so frames can be sent to it */
-	__u8 pad[2];
+	__u8 role;	  /* enum sl_role */
+	__u8 xdp;	  /* 1: our XDP program is attached, so frames can be sent to it */
+	__u8 pod_traffic; /* 1: what comes in here is pod traffic (SL_DETECT_INTERFACE) */
+	__u8 pad;
 	__be32 addr4; /* 0: none */
 	struct sl_addr addr6;
 };
 SL_SIZE(sl_iface, 24);
 
+/* How pod traffic is told from other (detectLocalMode, S-130). */
+enum sl_detect {
+	SL_DETECT_NONE,	     /* not at all: S-131 */
+	SL_DETECT_SOURCE,    /* its source is in sl_node.pods4/6 */
+	SL_DETECT_INTERFACE, /* it comes in at an interface with pod_traffic set */
+};
+
+struct sl_prefix4 {
+	__be32 addr[1];
+	__be32 mask[1];
+};
+
+struct sl_prefix6 {
+	__be32 addr[4];
+	__be32 mask[4];
+};
+
+#define SL_SERVICE_CIDRS 4 /* of each family */
+
+/*
+ * `node`: one entry, what the datapath must know of this node. Written field
+ * by field: a count after what it counts, `detect*` after the prefix.
+ */
+struct sl_node {
+	__u8 detect4, detect6; /* enum sl_detect */
+	__u8 n_services4, n_services6;
+	/* 1: SNAT happens at the egress of any interface, not of tunnels only. */
+	__u8 compatible;
+	__u8 pad[3];
+	struct sl_prefix4 pods4;
+	struct sl_prefix6 pods6;
+	struct sl_prefix4 services4[SL_SERVICE_CIDRS]; /* ServiceCIDRs (S-122) */
+	struct sl_prefix6 services6[SL_SERVICE_CIDRS];
+	/* SNAT address where an interface has none; affinity key of the node's
+	 * own processes. 0: none. */
+	__be32 addr4[1];
+	__be32 addr6[4];
+	__u32 pad2;
+};
+SL_SIZE(sl_node, 232);
+
+/* Keys of `affinity4/6`: one entry for all destinations of a service (S-140). */
+struct sl_client4 {
+	__u32 service;
+	__be32 addr[1];
+};
+SL_SIZE(sl_client4, 8);
+
+struct sl_client6 {
+	__u32 service;
+	__be32 addr[4];
+};
+SL_SIZE(sl_client6, 20);
+
+/*
+ * Whom a client with ClientIP affinity was sent to (S-142 ... S-147): up to
+ * four backends, since each path may have a set of its own.
+ */
+struct sl_affinity {
+	__u32 tag; /* of the key, as in struct sl_flow */
+	__u32 pad;
+	struct {
+		__u32 backend; /* 0: unused */
+		__u32 generation;
+		__u32 used; /* last new connection: coarse monotonic ms, wrapping */
+	} at[4];
+};
+SL_SIZE(sl_affinity, 56);
+
+/*
+ * `sockets`: translations of the node's own sockets: (socket, what it was
+ * connected or sent to) -> what the process asked for. One entry serves the
+ * answers' source, getpeername and the closing of sockets whose backend left.
+ */
+struct sl_socket {
+	__u64 cookie;
+	struct sl_addr addr; /* the backend's */
+	__be16 port;
+	__u8 proto;
+	__u8 family; /* of the backend: 4 or 6 */
+	__u32 pad;
+};
+SL_SIZE(sl_socket, 32);
+
+struct sl_asked {
+	struct sl_addr addr; /* the frontend's */
+	__be16 port;
+	__u8 connected;
+	__u8 kind; /* enum sl_kind */
+	__u32 service;
+	__u32 backend;
+	__u32 generation;
+};
+SL_SIZE(sl_asked, 32);
+
+/*
+ * In and out of the program `sluice_decide`: what a first packet would meet,
+ * without opening a flow. For lbctl explain.
+ */
+struct sl_decide {
+	__be32 saddr[4];
+	__be32 daddr[4];
+	__be16 sport;
+	__be16 dport;
+	__u8 proto;
+	__u8 family;
+	__u8 local; /* 1: from a process of this node */
+	__u8 pad;
+	__u32 ifindex; /* where it comes in; 0 with `local` */
+	/* Out: */
+	__u32 verdict; /* enum sl_verdict; SL_NEXT: goes to the backend */
+	__u32 service;
+	__u32 backend;
+	__u8 kind;	 /* enum sl_kind */
+	__u8 path;	 /* enum sl_path */
+	__u8 choice;	 /* of the record, with SL_MASQUERADE */
+	__u8 masquerade; /* 1: its source would be translated (S-132 ... S-136) */
+};
+SL_SIZE(sl_decide, 60);
+
 /* Directions of the counters below. */
-#define SL_FORWARDS 0 /* client to backend */
+#define SL_FORWARDS  0 /* client to backend */
 #define SL_BACKWARDS 1
 
 /* `stats_services` (per CPU), by service id; 0 counts what has no service. */
@@ -356,7 +504,7 @@ SL_SIZE(sl_backend_stats, 40);
 /* Set before load in the object's read-only data. */
 struct sl_config {
 	__u32 timeout[2][SL_FLOW_STATE_MAX]; /* ticks, by TCP = 0 or else 1, state */
-	__u16 snat_first; /* host order */
+	__u16 snat_first;		     /* host order */
 	__u16 snat_count;
 	__u32 pad;
 };

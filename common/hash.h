@@ -33,9 +33,10 @@ static inline __attribute__((always_inline)) __u32 sl_filter_slot(const __be32 *
 }
 
 /* Hash of a 5-tuple: picks the Maglev slot, and its low half tags flows. */
-static inline __attribute__((always_inline)) __u64
-sl_tuple_hash(const __be32 *saddr, const __be32 *daddr, int words, __be16 sport, __be16 dport,
-	      __u8 proto)
+static inline __attribute__((always_inline)) __u64 sl_tuple_hash(const __be32 *saddr,
+								 const __be32 *daddr, int words,
+								 __be16 sport, __be16 dport,
+								 __u8 proto)
 {
 	__u64 h = SL_K1 ^ ((__u64)saddr[0] << 32 | daddr[0]);
 
@@ -46,8 +47,8 @@ sl_tuple_hash(const __be32 *saddr, const __be32 *daddr, int words, __be16 sport,
 }
 
 /* The tag of a frontend's value. */
-static inline __attribute__((always_inline)) __u32
-sl_frontend_tag(const __be32 *addr, int words, __be16 port, __u8 proto)
+static inline __attribute__((always_inline)) __u32 sl_frontend_tag(const __be32 *addr, int words,
+								   __be16 port, __u8 proto)
 {
 	__u64 h = (__u64)port << 8 | proto;
 

@@ -40,8 +40,7 @@ const char *ip_format_port(const struct sl_addr *addr, uint8_t family, uint16_t 
 
 static inline bool ip_equal(const struct sl_addr *a, const struct sl_addr *b)
 {
-	return a->w[0] == b->w[0] && a->w[1] == b->w[1] && a->w[2] == b->w[2] &&
-	       a->w[3] == b->w[3];
+	return a->w[0] == b->w[0] && a->w[1] == b->w[1] && a->w[2] == b->w[2] && a->w[3] == b->w[3];
 }
 
 /* 127.0.0.0/8 or ::1 */

@@ -23,8 +23,8 @@ void log_message(enum log_level level, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
 #define log_error(...) log_message(LOG_LEVEL_ERROR, __VA_ARGS__)
-#define log_warn(...) log_message(LOG_LEVEL_WARN, __VA_ARGS__)
-#define log_info(...) log_message(LOG_LEVEL_INFO, __VA_ARGS__)
+#define log_warn(...)  log_message(LOG_LEVEL_WARN, __VA_ARGS__)
+#define log_info(...)  log_message(LOG_LEVEL_INFO, __VA_ARGS__)
 #define log_debug(...) log_message(LOG_LEVEL_DEBUG, __VA_ARGS__)
 
 /* Sends what libbpf prints into the log: its warnings as debug, since every

@@ -10,28 +10,28 @@
  * ownership leaves the function.
  */
 #define sl_auto(type) __attribute__((cleanup(type##_freep))) struct type *
-#define sl_auto_mem __attribute__((cleanup(sl_mem_freep)))
-#define sl_auto_fd __attribute__((cleanup(sl_fd_closep)))
+#define sl_auto_mem   __attribute__((cleanup(sl_mem_freep)))
+#define sl_auto_fd    __attribute__((cleanup(sl_fd_closep)))
 
-#define sl_take(p)                                                             \
-	({                                                                     \
-		__typeof__(p) took_ = (p);                                     \
-		(p) = NULL;                                                    \
-		took_;                                                         \
+#define sl_take(p)                                                                                 \
+	({                                                                                         \
+		__typeof__(p) took_ = (p);                                                         \
+		(p) = NULL;                                                                        \
+		took_;                                                                             \
 	})
 
-#define sl_take_fd(fd)                                                         \
-	({                                                                     \
-		int took_ = (fd);                                              \
-		(fd) = -1;                                                     \
-		took_;                                                         \
+#define sl_take_fd(fd)                                                                             \
+	({                                                                                         \
+		int took_ = (fd);                                                                  \
+		(fd) = -1;                                                                         \
+		took_;                                                                             \
 	})
 
 /* Gives `type` the function behind sl_auto(type). */
-#define SL_DEFINE_AUTO(type)                                                   \
-	static inline void type##_freep(struct type **p)                       \
-	{                                                                      \
-		type##_free(*p);                                               \
+#define SL_DEFINE_AUTO(type)                                                                       \
+	static inline void type##_freep(struct type **p)                                           \
+	{                                                                                          \
+		type##_free(*p);                                                                   \
 	}
 
 static inline void sl_mem_freep(void *p)

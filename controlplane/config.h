@@ -43,6 +43,7 @@ struct config {
 	/* Table sizes. */
 	uint32_t max_services, max_backends, max_frontends, max_maglev_slots;
 	uint32_t max_policies, max_flows_new, max_flows, max_snat_ports;
+	uint32_t max_affinity, max_sockets;
 	/* Idle timeouts of flows, in seconds. */
 	uint32_t timeout_tcp_new, timeout_tcp, timeout_tcp_closing, timeout_tcp_closed;
 	uint32_t timeout_udp_new, timeout_udp;

@@ -93,6 +93,10 @@ const struct config_field config_fields[] = {
 		        "Established flows, in each family; a flow takes two entries. The oldest make room.") },
 	{ COUNT("maxSnatPorts", max_snat_ports, "131072", 1024, 16777216,
 		        "Translated sources in use, in each family.") },
+	{ COUNT("maxAffinity", max_affinity, "65536", 1024, 16777216,
+		        "Clients of Services with ClientIP affinity, in each family.") },
+	{ COUNT("maxSockets", max_sockets, "65536", 1024, 16777216,
+		        "Connections of the node's own processes to Services.") },
 
 	{ .heading = "Idle timeouts of flows",
 	  SECONDS("timeoutTcpNew", timeout_tcp_new, "60", 3600,

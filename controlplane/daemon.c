@@ -176,6 +176,8 @@ static int open_datapath(struct daemon *daemon, char error[512])
 		.max_flows_new = config->max_flows_new,
 		.max_flows = config->max_flows,
 		.max_snat_ports = config->max_snat_ports,
+		.max_affinity = config->max_affinity,
+		.max_sockets = config->max_sockets,
 		.config = {
 			.snat_first = config->snat_first,
 			.snat_count = config->snat_last - config->snat_first + 1,

@@ -69,7 +69,13 @@ SL_HASH(BPF_MAP_TYPE_LRU_HASH, established6, struct sl_tuple6, struct sl_flow6, 
 SL_HASH(BPF_MAP_TYPE_HASH, snat4, struct sl_tuple4, struct sl_tuple4, 262144);
 SL_HASH(BPF_MAP_TYPE_HASH, snat6, struct sl_tuple6, struct sl_tuple6, 262144);
 
+/* Memory of ClientIP affinity, and of the node's own sockets. */
+SL_HASH(BPF_MAP_TYPE_LRU_HASH, affinity4, struct sl_client4, struct sl_affinity, 65536);
+SL_HASH(BPF_MAP_TYPE_LRU_HASH, affinity6, struct sl_client6, struct sl_affinity, 65536);
+SL_HASH(BPF_MAP_TYPE_LRU_HASH, sockets, struct sl_socket, struct sl_asked, 65536);
+
 /* The node. */
+SL_ARRAY(node, struct sl_node, 1, BPF_F_MMAPABLE);
 SL_HASH(BPF_MAP_TYPE_HASH, ifaces, __u32, struct sl_iface, 65536);
 
 /* Counters. */

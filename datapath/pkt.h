@@ -77,7 +77,7 @@ struct pkt {
 	__u8 bits; /* SL_FILTER_* of the destination */
 
 	/* flow, or service, route and open for the first packet */
-	__u32 now; /* ticks */
+	__u32 now;  /* ticks */
 	__u8 table; /* where the flow was found */
 	__u8 stale; /* a dead flow has this key */
 	__u8 flags; /* enum sl_flow_flag */

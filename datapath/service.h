@@ -86,13 +86,13 @@ static __always_inline __u32 F(pick_slot)(const struct pkt *p, const struct sl_r
 
 static __always_inline enum sl_verdict F(pick)(struct pkt *p, const struct sl_record *r)
 {
-	enum sl_path path = p->kind == SL_KIND_CLUSTER_IP	    ? SL_PATH_CLUSTER_IP
-			    : iface_role(p->ifindex) == SL_ROLE_POD ? SL_PATH_INSIDE
+	enum sl_path path = p->kind == SL_KIND_CLUSTER_IP	    ? SL_PATH_CLUSTER
+			    : iface_role(p->ifindex) == SL_ROLE_POD ? SL_PATH_POD
 								    : SL_PATH_OUTSIDE;
 	struct sl_backend *backend;
 	__u32 id;
 
-	switch (r->path[path]) {
+	switch (SL_PATH_CHOICE(r->path[path])) {
 	case SL_CHOOSE_CLUSTER:
 		id = F(pick_slot)(p, r, &r->set[SL_SET_CLUSTER]);
 		break;

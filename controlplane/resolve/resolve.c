@@ -238,10 +238,12 @@ static void resolve_paths(struct resolved_port *port, const struct scope *scope,
 	uint8_t cluster = choice->has_cluster ? SL_CHOOSE_CLUSTER : none;
 	uint8_t local = choice->has_local ? SL_CHOOSE_LOCAL : none;
 
-	port->path[SL_PATH_CLUSTER_IP] = scope->internal_local ? local : cluster;
+	port->path[SL_PATH_CLUSTER_POD] = scope->internal_local ? local : cluster;
+	port->path[SL_PATH_CLUSTER] = port->path[SL_PATH_CLUSTER_POD];
 	port->path[SL_PATH_OUTSIDE] = scope->external_local ? local : cluster;
 	/* The short cut, as if it went out to the load balancer and back. */
-	port->path[SL_PATH_INSIDE] = cluster;
+	port->path[SL_PATH_POD] = cluster;
+	port->path[SL_PATH_NODE] = cluster;
 }
 
 static int resolve_port(struct resolved_port *port, const struct scope *scope,

@@ -19,8 +19,8 @@
 
 /* What resolve has to know of the node it runs for. */
 struct resolve_node {
-	const char *name; /* interned (intern.h), compared with endpoint.node */
-	const char *zone; /* interned; "" when the node has no zone label */
+	const char *name;	 /* interned (intern.h), compared with endpoint.node */
+	const char *zone;	 /* interned; "" when the node has no zone label */
 	struct sl_addr ip4, ip6; /* primary addresses (S-056); 0: none */
 };
 
@@ -34,8 +34,8 @@ struct resolved_frontend {
 struct resolved_backend {
 	struct sl_addr addr;
 	__be16 port;
-	uint8_t sets; /* 1 << SL_SET_CLUSTER | 1 << SL_SET_LOCAL; 0: only serving */
-	bool local;   /* runs on this node */
+	uint8_t sets;	 /* 1 << SL_SET_CLUSTER | 1 << SL_SET_LOCAL; 0: only serving */
+	bool local;	 /* runs on this node */
 	uint32_t weight; /* share of Maglev slots, 1 unless an annotation says else */
 };
 
@@ -52,7 +52,7 @@ struct resolved_port {
 	size_t n_frontends;
 	struct resolved_backend *backends;
 	size_t n_backends;
-	uint8_t path[SL_PATH_MAX]; /* enum sl_choice */
+	uint8_t path[SL_PATH_MAX]; /* enum sl_choice | SL_MASQUERADE */
 	struct ip_prefix *sources; /* who may reach a VIP; none: everybody (S-051) */
 	size_t n_sources;
 	uint32_t affinity_s; /* 0: none */

@@ -77,6 +77,13 @@ static uint32_t wanted_entries(const struct datapath_options *o, enum datapath_m
 	case DATAPATH_snat4:
 	case DATAPATH_snat6:
 		return o->max_snat_ports;
+	case DATAPATH_affinity4:
+	case DATAPATH_affinity6:
+		return o->max_affinity;
+	case DATAPATH_sockets:
+		return o->max_sockets;
+	case DATAPATH_node:
+		return 1;
 	case DATAPATH_ifaces:
 		return IFACES_MAX;
 	case DATAPATH_MAP_MAX:

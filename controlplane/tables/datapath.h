@@ -38,6 +38,10 @@
 	X(established6)                                                                            \
 	X(snat4)                                                                                   \
 	X(snat6)                                                                                   \
+	X(affinity4)                                                                               \
+	X(affinity6)                                                                               \
+	X(sockets)                                                                                 \
+	X(node)                                                                                    \
 	X(ifaces)                                                                                  \
 	X(stats_services)                                                                          \
 	X(stats_backends)
@@ -64,6 +68,7 @@ struct datapath_options {
 	const char *instance; /* [a-z0-9-]{1,32} */
 	uint32_t max_services, max_backends, max_frontends, max_maglev_slots;
 	uint32_t max_policies, max_flows_new, max_flows, max_snat_ports;
+	uint32_t max_affinity, max_sockets;
 	struct sl_config config; /* the object's read-only data */
 };
 

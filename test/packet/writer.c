@@ -38,6 +38,8 @@ static struct datapath_options options(void)
 		.max_flows_new = 1024,
 		.max_flows = 1024,
 		.max_snat_ports = 1024,
+		.max_affinity = 1024,
+		.max_sockets = 1024,
 		.config = { .snat_first = 61000, .snat_count = 100 },
 	};
 
