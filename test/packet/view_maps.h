@@ -109,7 +109,9 @@ static inline void put_service(uint32_t id, const char *namespace_, const char *
 	struct sl_record record = {
 		.set = { { 251, 0 }, { 0, 0 } },
 		.service = id,
-		.path = { SL_CHOOSE_CLUSTER, SL_CHOOSE_LOCAL, SL_CHOOSE_DROP },
+		.path = { [SL_PATH_CLUSTER] = SL_CHOOSE_CLUSTER,
+			  [SL_PATH_OUTSIDE] = SL_CHOOSE_LOCAL,
+			  [SL_PATH_POD] = SL_CHOOSE_DROP },
 		.affinity_s = 10800,
 	};
 
