@@ -326,6 +326,20 @@ void frame_clear_udp_check(struct frame *f)
 	((struct udphdr *)(f->data + at))->check = 0;
 }
 
+void frame_balance_udp_check(struct frame *f)
+{
+	uint8_t proto;
+	uint32_t at = transport(f, &proto);
+	struct udphdr *udp = (struct udphdr *)(f->data + at);
+	uint16_t *payload = (uint16_t *)(udp + 1);
+
+	*payload = 0;
+	frame_finish(f);
+	*payload = udp->check;
+	frame_finish(f);
+	ck_assert_uint_eq(udp->check, 0xffff);
+}
+
 static void describe_transport(const struct frame *f, char *text, size_t size)
 {
 	uint8_t proto;

@@ -58,6 +58,8 @@ void frame_add_extension(struct frame *f, uint8_t kind, uint16_t offset_flags);
 void frame_add_options(struct frame *f, uint32_t words);
 /* UDP over IPv4: no checksum. */
 void frame_clear_udp_check(struct frame *f);
+/* UDP: changes the payload's first 2 bytes so that the checksum is ffff. */
+void frame_balance_udp_check(struct frame *f);
 /* Recomputes every checksum. */
 void frame_finish(struct frame *f);
 

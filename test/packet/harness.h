@@ -6,6 +6,8 @@
  * of the test process with a pod's veth, an uplink and a VXLAN device, routes
  * and neighbours. Packets go in and out by BPF_PROG_TEST_RUN.
  *
+ * The interfaces have the MACs 02:00:00:00:00:02 (pod0, up0) and ...03 (up2).
+ *
  *   pod0   POD      10.244.0.2, fd00:244:0::2 (local pods)
  *   up0    UPLINK   192.0.2.10, 2001:db8::10; default route; remote pods
  *                   10.244.1.0/24, fd00:244:1::/64 by 192.0.2.20, 2001:db8::20
@@ -33,6 +35,8 @@
 #define CLIENT6	   "2001:db8:c::7"
 #define NODE4	   "192.0.2.10"
 #define NODE6	   "2001:db8::10"
+#define NODE4_2	   "198.18.0.10"
+#define NODE6_2	   "2001:db8:2::10"
 #define POD4	   "10.244.0.2"
 #define POD6	   "fd00:244:0::2"
 #define REMOTE4	   "10.244.1.2"
@@ -63,6 +67,7 @@ struct harness {
 	uint32_t pod0, up0, up2, tun0;		     /* ifindex */
 	uint32_t services, backends, records, slots; /* how many are used */
 	uint32_t snat_count;			     /* set before harness_load(); 0: SNAT_COUNT */
+	bool gets_shorter;			     /* what is to be run: see run_ingress() */
 };
 
 extern struct harness harness;
@@ -113,7 +118,8 @@ void harness_set_backend(uint32_t service, uint32_t backend);
 
 /*
  * Programs run on *f, which then holds the packet that came out. In TC runs the
- * kernel also watches the checksum that a network card would have supplied.
+ * kernel also watches the sum that a network card would have supplied; not for
+ * packets that get shorter, since it then forgets the sum and complains.
  */
 int run_ingress(uint32_t ifindex, struct frame *f);
 int run_egress(uint32_t ifindex, struct frame *f);
