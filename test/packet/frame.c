@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define EXTENSION 8
-
 const uint8_t frame_mac_neighbour[6] = { 2, 0, 0, 0, 0, 1 };
 const uint8_t frame_mac_own[6] = { 2, 0, 0, 0, 0, 2 };
 
@@ -49,8 +47,10 @@ static uint32_t transport(const struct frame *f, uint8_t *proto)
 	}
 	*proto = ip6(f)->nexthdr;
 	while (is_extension(*proto)) {
+		uint32_t len = *proto == IPPROTO_FRAGMENT ? 8 : (f->data[at + 1] + 1) * 8;
+
 		*proto = f->data[at];
-		at += EXTENSION;
+		at += len;
 	}
 	return at;
 }
@@ -204,6 +204,15 @@ struct frame frame_echo(const char *saddr, const char *daddr)
 	return f;
 }
 
+struct frame frame_other(const char *saddr, const char *daddr, uint8_t proto, uint32_t payload)
+{
+	struct frame f = begin(saddr, daddr, proto, payload);
+
+	fill_pattern(&f, payload);
+	frame_finish(&f);
+	return f;
+}
+
 /* The ends of the frame, swapped; the texts are `a` and `b`. */
 static struct ends swapped(const struct frame *f, char a[INET6_ADDRSTRLEN],
 			   char b[INET6_ADDRSTRLEN])
@@ -283,6 +292,18 @@ void frame_swap_macs(struct frame *f)
 	frame_set_macs(f, src, dst);
 }
 
+void frame_swap_addresses(struct frame *f)
+{
+	uint32_t len = is6(f) ? 16 : 4;
+	uint8_t *saddr = is6(f) ? (uint8_t *)&ip6(f)->saddr : (uint8_t *)&ip4(f)->saddr;
+	uint8_t old[16];
+
+	memcpy(old, saddr, len);
+	memcpy(saddr, saddr + len, len);
+	memcpy(saddr + len, old, len);
+	frame_finish(f);
+}
+
 void frame_set_fragment(struct frame *f, uint16_t field)
 {
 	ip4(f)->frag_off = htons(field);
@@ -296,15 +317,24 @@ static void insert(struct frame *f, uint32_t at, uint32_t len)
 	f->len += len;
 }
 
-void frame_add_extension(struct frame *f, uint8_t kind, uint16_t offset_flags)
+void frame_add_long_extension(struct frame *f, uint8_t kind, uint32_t len)
 {
 	uint32_t at = ETH_HLEN + sizeof(struct ipv6hdr);
 
-	insert(f, at, EXTENSION);
+	insert(f, at, len);
 	f->data[at] = ip6(f)->nexthdr;
-	f->data[at + 2] = offset_flags >> 8;
-	f->data[at + 3] = offset_flags & 0xff;
+	f->data[at + 1] = len / 8 - 1;
 	ip6(f)->nexthdr = kind;
+	frame_finish(f);
+}
+
+void frame_add_extension(struct frame *f, uint8_t kind, uint16_t offset_flags)
+{
+	uint8_t *e = f->data + ETH_HLEN + sizeof(struct ipv6hdr);
+
+	frame_add_long_extension(f, kind, 8);
+	e[2] = offset_flags >> 8;
+	e[3] = offset_flags & 0xff;
 	frame_finish(f);
 }
 

@@ -34,6 +34,8 @@ struct frame frame_tcp(struct ends ends, uint8_t flags, uint32_t seq, uint32_t a
 		       uint32_t payload);
 struct frame frame_udp(struct ends ends, uint32_t payload);
 struct frame frame_echo(const char *saddr, const char *daddr);
+/* `payload` bytes of a pattern behind an IP header that says `proto`. */
+struct frame frame_other(const char *saddr, const char *daddr, uint8_t proto, uint32_t payload);
 
 /* What the receiver of `f` sends back: ends and MACs swapped. */
 struct frame frame_tcp_answer(const struct frame *f, uint8_t flags, uint32_t seq, uint32_t ack,
@@ -49,11 +51,14 @@ struct frame frame_unreachable(const struct frame *about, uint32_t quote);
 /* Changes to a frame; checksums are made right again. */
 void frame_set_ttl(struct frame *f, uint8_t ttl);
 void frame_swap_macs(struct frame *f);
+void frame_swap_addresses(struct frame *f);
 void frame_set_macs(struct frame *f, const uint8_t dst[6], const uint8_t src[6]);
 /* IPv4 only: sets the fragment field (flags and offset, host order). */
 void frame_set_fragment(struct frame *f, uint16_t field);
 /* IPv6 only: puts an extension header of 8 bytes in front of the transport. */
 void frame_add_extension(struct frame *f, uint8_t kind, uint16_t offset_flags);
+/* The same with `len` bytes, a multiple of 8 up to 2048. */
+void frame_add_long_extension(struct frame *f, uint8_t kind, uint32_t len);
 /* IPv4 only: adds `words` of NOP options. */
 void frame_add_options(struct frame *f, uint32_t words);
 /* UDP over IPv4: no checksum. */
