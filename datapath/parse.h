@@ -4,8 +4,9 @@
 /*
  * Stage "parse": the headers up to the ports, into struct pkt.
  *
- * Frames with a VLAN tag inside, and what is neither IPv4 nor IPv6, leave.
- * ICMP has no ports here; ICMP errors leave.
+ * Frames with a VLAN tag inside, and what is neither IPv4 nor IPv6, leave. So
+ * does a packet that a routing header sends on from here: its checksum is about
+ * another destination. ICMP has no ports here; ICMP errors leave.
  */
 
 #include "pkt.h"
@@ -14,8 +15,14 @@
 
 struct extension {
 	__u8 next;
-	__u8 len;	     /* in 8 bytes, without the first 8 */
-	__be16 offset_flags; /* of a fragment header */
+	__u8 len; /* in 8 bytes, without the first 8 */
+	union {
+		__be16 offset_flags; /* of a fragment header */
+		struct {
+			__u8 type;
+			__u8 segments_left; /* of a routing header */
+		};
+	};
 	__be32 id;
 };
 
@@ -112,6 +119,8 @@ static __always_inline int parse6(struct pkt *p, void *data, void *end)
 			break;
 		if ((void *)(e + 1) > end)
 			return PARSE_SHORT;
+		if (proto == IPPROTO_ROUTING && e->segments_left)
+			return SL_LEAVE;
 		if (proto == IPPROTO_FRAGMENT) {
 			if (e->offset_flags & bpf_htons(0xfff8))
 				p->fragment = FRAGMENT_LATER;
@@ -124,6 +133,8 @@ static __always_inline int parse6(struct pkt *p, void *data, void *end)
 		if (at > 0x1ff)
 			return SL_LEAVE;
 		proto = e->next;
+		if (p->fragment == FRAGMENT_LATER)
+			break;
 	}
 
 	p->l4 = at;
