@@ -4,6 +4,7 @@
 SLUICE_BUILD names the folder of the build; without it that is build.
 """
 
+import fcntl
 import os
 import pathlib
 import shutil
@@ -18,7 +19,7 @@ pytest.register_assert_rewrite("checks")
 
 # pylint: disable=wrong-import-position
 from sandbox.daemon import BPFFS  # noqa: E402
-from sandbox.sandbox import Sandbox  # noqa: E402
+from sandbox.sandbox import STATE, Sandbox  # noqa: E402
 
 BINARIES = pathlib.Path(os.environ.get("SLUICE_BUILD", ROOT / "build")) / "bin"
 
@@ -46,10 +47,20 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.skip(reason=reason))
 
 
-def pytest_sessionstart():
+def pytest_sessionstart(session):
+    if _why_not():
+        return
     # A level that skips itself because nothing was built would look like success.
-    if not _why_not() and not (BINARIES / "sluiced").exists():
+    if not (BINARIES / "sluiced").exists():
         pytest.exit(f"no sluiced in {BINARIES}: build it, or name its folder in SLUICE_BUILD", 2)
+    # Sandboxes have fixed names, so that one that was left behind is found and removed.
+    STATE.mkdir(parents=True, exist_ok=True)
+    session.net_lock = open(STATE / "tests.lock", "w", encoding="utf-8")
+    try:
+        fcntl.flock(session.net_lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        print("waiting for another run of these tests", flush=True)
+        fcntl.flock(session.net_lock, fcntl.LOCK_EX)
 
 
 @pytest.fixture(scope="module")
