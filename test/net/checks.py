@@ -2,6 +2,7 @@
 """What net tests say about answers."""
 
 from sandbox import plan
+from sandbox.daemon import eventually
 from sandbox.plan import FAMILIES
 
 PROTOS = ("tcp", "udp")
@@ -60,6 +61,15 @@ def held(report, flows):
     assert not report["broken"], f"{len(report['broken'])} broken: {report['broken'][:5]}"
     assert report["moved"] == 0, f"{report['moved']} moved"
     assert sum(report["servers"].values()) == flows, report
+
+
+def echo_on(worker, keys, times=4, patience_s=20):
+    """Waits until every flow of these holds was echoed some times more."""
+    def least():
+        return min(worker.held(key=key)["least"] for key in keys)
+
+    goal = least() + times
+    eventually(lambda: least() >= goal, patience_s, "every flow is echoed")
 
 
 def frontends(service, family, node="node1"):

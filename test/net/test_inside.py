@@ -3,8 +3,8 @@
 
 import pytest
 
-from checks import (answered, ask, every_way, frontends, held, intact, port_of, refused,
-                    target_of)
+from checks import (answered, ask, echo_on, every_way, frontends, held, intact, port_of,
+                    refused, target_of)
 from sandbox import plan
 from sandbox.plan import FAMILIES
 
@@ -150,5 +150,6 @@ def test_one_client_port_reaches_a_backend_by_two_frontends_at_once(net):
         for key, address in (("cluster", net.local.cluster_ip), ("vip", net.local.vip)):
             net["pod11"].hold(key=key, proto="tcp", to=address[family], port=80, count=1,
                               source_port=7000 + family, interval_s=0.05)
+        echo_on(net["pod11"], ["cluster", "vip"], patience_s=4)
         for key in ("cluster", "vip"):
             held(net["pod11"].release(key=key), 1)

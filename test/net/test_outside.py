@@ -3,8 +3,8 @@
 
 import pytest
 
-from checks import (SILENCE_S, answered, ask, every_way, frontends, intact, losses, port_of,
-                    refused, silent, snat_addresses)
+from checks import (SILENCE_S, answered, ask, echo_on, every_way, frontends, intact, losses,
+                    port_of, refused, silent, snat_addresses)
 from sandbox import plan
 from sandbox.plan import FAMILIES
 
@@ -193,6 +193,7 @@ def test_two_clients_with_one_port_are_told_apart_behind_snat(net):
             net["client"].hold(key=number, proto="tcp", to=net.remote.vip[family], port=80,
                                count=1, source=plan.outside_address(family, number),
                                source_port=7100, interval_s=0.05)
+        echo_on(net["client"], (1, 2, 3), patience_s=4)
         for number in (1, 2, 3):
             report = net["client"].release(key=number)
             assert report["servers"] == {"pod21": 1}, report

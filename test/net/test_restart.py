@@ -6,8 +6,8 @@ import subprocess
 
 import pytest
 
-from checks import SILENCE_S, answered, ask, every_way, frontends, held, silent
-from sandbox.daemon import BPFFS, eventually
+from checks import SILENCE_S, answered, ask, echo_on, every_way, frontends, held, silent
+from sandbox.daemon import BPFFS
 
 FLOWS = 200
 
@@ -21,21 +21,21 @@ def net(make_sandbox):
 
 
 def test_kill_9_and_restart_under_400_flows_breaks_and_moves_none(net):
-    ways = {(proto, family): {"proto": proto, "to": to[family], "port": port}
+    ways = {f"{proto}{family}": {"proto": proto, "to": to[family], "port": port}
             for proto, port in (("tcp", 80), ("udp", 53))
             for family, to in ((4, net.many.vip), (6, net.many.cluster_ip))}
     first = {}
     for key, way in ways.items():
-        first[key] = net["client"].hold(key=str(key), count=FLOWS // 2, **way)
+        first[key] = net["client"].hold(key=key, count=FLOWS // 2, **way)
         held(first[key], FLOWS // 2)
         assert len(first[key]["servers"]) == 4, "not all backends take part"
 
     net.daemon.kill()
-    _echo_on(net, ways, 3)
+    echo_on(net["client"], ways)
     net.daemon.start()
-    _echo_on(net, ways, 5)
+    echo_on(net["client"], ways)
 
-    reports = {key: net["client"].release(key=str(key)) for key in ways}
+    reports = {key: net["client"].release(key=key) for key in ways}
     for key, report in reports.items():
         held(report, FLOWS // 2)
         assert report["servers"] == first[key]["servers"]
@@ -45,25 +45,18 @@ def test_kill_9_and_restart_under_400_flows_breaks_and_moves_none(net):
     print(f"{sum(r['flows'] for r in reports.values())} flows: {broken} broken, {moved} moved")
 
 
-def _echo_on(net, ways, times):
-    """Waits until every flow was echoed a few times more."""
-    def least():
-        return min(net["client"].held(key=str(key))["least"] for key in ways)
-
-    goal = least() + times
-    eventually(lambda: least() >= goal, patience_s=20, what="every flow is echoed")
-
-
 def test_new_connections_work_while_sluiced_is_down(net):
-    net.daemon.kill()
-    try:
-        every_way(lambda proto, family: answered(
-            ask(net["pod11"], proto, frontends(net.local, family)["cluster IP"]), {"pod12"}))
-        every_way(lambda proto, family: answered(
-            ask(net["client"], proto, frontends(net.many, family)["node port"]),
-            {"pod11", "pod12", "pod21", "pod22"}))
-    finally:
-        net.daemon.start()
+    for end in (net.daemon.kill, net.daemon.stop):
+        end()
+        try:
+            every_way(lambda proto, family: answered(
+                ask(net["pod11"], proto, frontends(net.local, family)["cluster IP"]),
+                {"pod12"}))
+            every_way(lambda proto, family: answered(
+                ask(net["client"], proto, frontends(net.many, family)["node port"]),
+                {"pod11", "pod12", "pod21", "pod22"}))
+        finally:
+            net.daemon.start()
 
 
 def test_changes_made_while_sluiced_was_down_are_applied(net):
