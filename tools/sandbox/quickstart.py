@@ -135,7 +135,6 @@ Remove it:
 
 def run(binaries, keep):
     sandbox = Sandbox(PREFIX, binaries)
-    kept = False
     try:
         say("making the sandbox: a client, node1 with three pods, node2 with two")
         sandbox.up()
@@ -148,10 +147,13 @@ def run(binaries, keep):
             for worker in sandbox.workers.values():
                 worker.close(stay=True)
             _how_to_play(sandbox, binaries)
-            kept = True
-    finally:
-        if not kept:
-            sandbox.down()
+            return
+    except BaseException:
+        # Its log and manifests stay, to see why.
+        sandbox.down()
+        raise
+    sandbox.down()
+    sandbox.forget()
 
 
 def main():
@@ -165,7 +167,9 @@ def main():
         signal.signal(number, lambda *_: sys.exit("quickstart: ended by a signal"))
     try:
         if options.down:
-            Sandbox(PREFIX, options.binaries).down()
+            sandbox = Sandbox(PREFIX, options.binaries)
+            sandbox.down()
+            sandbox.forget()
             say("the sandbox is gone")
         else:
             run(options.binaries, options.keep)

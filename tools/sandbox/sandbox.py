@@ -114,6 +114,10 @@ class Sandbox:
                 worker.close()
             self.topology.down()
 
+    def forget(self):
+        """Removes what down() leaves to look at: log and manifests."""
+        shutil.rmtree(self.state, ignore_errors=True)
+
     def start(self, *extra):
         """Starts node1's sluiced on what was published."""
         self.daemon.start(*extra)
