@@ -457,8 +457,8 @@ struct sl_asked {
 SL_SIZE(sl_asked, 32);
 
 /*
- * In and out of the program `sluice_decide`: what a first packet would meet,
- * without opening a flow. For lbctl explain.
+ * In and out of the program `sluice_decide`, as the data of a test run: what a
+ * first packet would meet, without opening a flow. For lbctl explain.
  */
 struct sl_decide {
 	__be32 saddr[4];

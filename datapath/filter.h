@@ -24,8 +24,8 @@ static __always_inline enum sl_verdict F(filter_ingress)(struct pkt *p)
 }
 
 /*
- * What goes out: answers by their source; towards a tunnel also by
- * destination, since a flow from outside gets its SNAT there.
+ * What goes out: answers by their source; by destination where flows get their
+ * SNAT at egress: towards tunnels, and anywhere if the node is compatible.
  */
 static __always_inline enum sl_verdict F(filter_egress)(struct pkt *p)
 {
@@ -33,5 +33,5 @@ static __always_inline enum sl_verdict F(filter_egress)(struct pkt *p)
 		return SL_NEXT;
 	if (likely(!filter_endpoint(sl_filter_slot(p->F(key).daddr, WORDS))))
 		return SL_LEAVE;
-	return iface_role(p->ifindex) == SL_ROLE_TUNNEL ? SL_NEXT : SL_LEAVE;
+	return is_compatible() || iface_role(p->ifindex) == SL_ROLE_TUNNEL ? SL_NEXT : SL_LEAVE;
 }

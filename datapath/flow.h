@@ -34,7 +34,7 @@ static __always_inline int F(flow_dead)(struct pkt *p, const struct sl_flow *f)
 		return 0;
 	if (syn && f->isn != p->seq && f->state >= SL_FLOW_CLOSING)
 		return 1;
-	if (p->F(key).proto != IPPROTO_TCP || (syn && f->isn != p->seq))
+	if (p->F(key).proto == IPPROTO_UDP || (syn && f->isn != p->seq))
 		return F(flow_backend_left)(f);
 	return 0;
 }

@@ -14,6 +14,8 @@ static __always_inline enum sl_verdict filter_node_port(__u8 proto, __u16 port)
 
 	if (proto == IPPROTO_UDP)
 		word += SL_PORT_WORDS;
+	else if (proto == IPPROTO_SCTP)
+		word += 2 * SL_PORT_WORDS;
 	else if (proto != IPPROTO_TCP)
 		return SL_LEAVE;
 	bits = bpf_map_lookup_elem(&node_ports, &word);
@@ -26,6 +28,20 @@ static __always_inline int filter_endpoint(__u32 slot)
 	__u64 *bits = bpf_map_lookup_elem(&endpoint_set, &word);
 
 	return bits && *bits >> slot % 64 & 1;
+}
+
+static __always_inline struct sl_node *this_node(void)
+{
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&node, &zero);
+}
+
+static __always_inline int is_compatible(void)
+{
+	struct sl_node *n = this_node();
+
+	return n && n->compatible;
 }
 
 static __always_inline enum sl_role iface_role(__u32 ifindex)

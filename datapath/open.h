@@ -4,10 +4,9 @@
  * Stage "open", for each family: writes the entries of a new flow.
  *
  * A pair is a flow's entry towards the backend and the one for its answers. A
- * flow is one pair; with SNAT at a tunnel's egress it is two, each with a life
- * of its own. The answers' entry is reserved first: the client may already
- * have a flow with the same one (another VIP with the same backend), then this
- * flow gets another source port.
+ * flow is one pair; with SNAT at egress it is two, each with a life of its own. The answers' entry
+ * is reserved first: the client may already have a flow with the same one (another VIP with the
+ * same backend), then this flow gets another source port.
  */
 
 struct F(pair) {
@@ -159,8 +158,8 @@ static __always_inline void F(client_pair)(const struct pkt *p, struct F(pair) *
 	pair->any_port = p->snat == SNAT_HERE;
 }
 
-/* The pair at a tunnel's egress, behind one that made `sport` of the client's port. */
-static __always_inline void F(tunnel_pair)(const struct pkt *p, struct F(pair) * pair, __be16 sport)
+/* The pair where the packet leaves, behind one that made `sport` of the client's port. */
+static __always_inline void F(egress_pair)(const struct pkt *p, struct F(pair) * pair, __be16 sport)
 {
 	copy_addr(pair->key.saddr, p->F(key).saddr);
 	copy_addr(pair->key.daddr, p->to.F(daddr));
@@ -186,8 +185,8 @@ __noinline int F(open)(struct pkt *p)
 	F(client_pair)(p, &pair);
 	v = F(reserve)(p, &pair);
 	sport = pair.sport;
-	if (v == SL_NEXT && p->snat == SNAT_TUNNEL) {
-		F(tunnel_pair)(p, &pair, sport);
+	if (v == SL_NEXT && p->snat == SNAT_EGRESS) {
+		F(egress_pair)(p, &pair, sport);
 		v = F(reserve)(p, &pair);
 		if (v == SL_NEXT)
 			v = F(commit)(p, &pair);

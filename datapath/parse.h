@@ -26,6 +26,32 @@ struct extension {
 	__be32 id;
 };
 
+/* The common header and the start of an INIT chunk (RFC 9260, 3.1 and 3.3.2). */
+struct sctp {
+	__be16 source;
+	__be16 dest;
+	__be32 tag;
+	__le32 check;
+	__u8 chunk;
+	__u8 chunk_flags;
+	__be16 chunk_len;
+	__be32 initiate_tag;
+};
+
+#define SCTP_INIT  1
+#define SCTP_ABORT 6
+
+/* To a flow INIT is a SYN, told from others by its tag, and ABORT an RST. */
+static __always_inline void parse_sctp_chunk(struct pkt *p, __u8 chunk, __u32 initiate_tag)
+{
+	if (chunk == SCTP_INIT) {
+		p->tcp = TCP_SYN;
+		p->seq = initiate_tag;
+	} else if (chunk == SCTP_ABORT) {
+		p->tcp = TCP_RST;
+	}
+}
+
 /* Says that the linear part of the packet ends too early. */
 #define PARSE_SHORT -1
 
@@ -34,6 +60,7 @@ static __always_inline int parse_ports(struct pkt *p, void *l4, void *end, __u8 
 {
 	struct tcphdr *tcp = l4;
 	struct udphdr *udp = l4;
+	struct sctp *sctp = l4;
 	__u8 *icmp = l4;
 
 	if (p->fragment == FRAGMENT_LATER)
@@ -54,6 +81,13 @@ static __always_inline int parse_ports(struct pkt *p, void *l4, void *end, __u8 
 			return PARSE_SHORT;
 		*sport = udp->source;
 		*dport = udp->dest;
+		return SL_NEXT;
+	case IPPROTO_SCTP:
+		if ((void *)(sctp + 1) > end)
+			return PARSE_SHORT;
+		*sport = sctp->source;
+		*dport = sctp->dest;
+		parse_sctp_chunk(p, sctp->chunk, bpf_ntohl(sctp->initiate_tag));
 		return SL_NEXT;
 	case IPPROTO_ICMP:
 		if ((void *)(icmp + 1) > end)

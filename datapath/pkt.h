@@ -27,7 +27,11 @@
 #define TCP_RST	    0x04
 #define TCP_ACK	    0x10
 
-enum hook { HOOK_INGRESS, HOOK_EGRESS };
+enum hook {
+	HOOK_INGRESS,
+	HOOK_EGRESS,
+	HOOK_SOCKET, /* no packet yet: a process of this node asks for a destination */
+};
 enum table { TABLE_NEW, TABLE_ESTABLISHED };
 enum fragment { FRAGMENT_NONE, FRAGMENT_FIRST, FRAGMENT_LATER };
 
@@ -57,6 +61,7 @@ struct pkt {
 	__u32 ifindex;
 	__u32 segments;
 	__u8 hook;
+	__u8 asks_only; /* leave no trace: for sluice_decide */
 
 	/* parse */
 	__u8 family; /* 4 or 6; 0: not IP */
@@ -83,8 +88,10 @@ struct pkt {
 	__u8 flags; /* enum sl_flow_flag */
 	__u8 forward;
 	__u8 kind;
-	__u8 local; /* the backend runs on this node */
-	__u8 snat;  /* enum snat */
+	__u8 path;   /* enum sl_path */
+	__u8 choice; /* the record's byte for the path */
+	__u8 local;  /* the backend runs on this node */
+	__u8 snat;   /* enum snat */
 	__u32 service;
 	__u32 backend;
 	__u32 generation;
@@ -96,12 +103,18 @@ struct pkt {
 enum snat {
 	SNAT_NONE,
 	SNAT_HERE,   /* together with the destination; answers come to us */
-	SNAT_TUNNEL, /* at the egress of a tunnel, with the stack in between */
+	SNAT_EGRESS, /* where the packet leaves, with the stack in between */
 };
 
 /* Looking for a free source port. */
 #define PORT_TRIES 64
 enum reserved { RESERVED, TAKEN, FULL };
+
+/* Both ports as they lie in a header. */
+static __always_inline __u32 ports_word(__be16 sport, __be16 dport)
+{
+	return (__u32)dport << 16 | sport;
+}
 
 static __always_inline __u32 ticks(void)
 {

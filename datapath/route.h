@@ -22,19 +22,26 @@ static __always_inline void F(fib_ends)(struct bpf_fib_lookup *fib, const __be32
 	}
 }
 
-/* Takes the SNAT address of an interface. */
+/* Takes the SNAT address of an interface, or the node's if that has none. */
 static __always_inline enum sl_verdict F(take_source)(struct pkt *p, const struct sl_iface *iface)
 {
-	if (FAMILY == 4) {
-		p->source.w[0] = iface->addr4;
-		return iface->addr4 ? SL_NEXT : SL_DROP_NO_SNAT_ADDRESS;
-	}
-	p->source = iface->addr6;
-	return iface->addr6.w[0] ? SL_NEXT : SL_DROP_NO_SNAT_ADDRESS;
+	struct sl_node *n = this_node();
+
+	if (FAMILY == 4)
+		p->source.w[0] = iface ? iface->addr4 : 0;
+	else if (iface)
+		p->source = iface->addr6;
+	if (p->source.w[0] == 0 && n)
+		copy_addr(p->source.w, SL_PASTE(n->addr, FAMILY));
+	return p->source.w[0] ? SL_NEXT : SL_DROP_NO_SNAT_ADDRESS;
 }
 
-/* From outside to a backend elsewhere. `ctx` is the entry's context. */
-static __noinline enum sl_verdict F(route_remote)(void *ctx, struct pkt *p)
+/*
+ * Away from this interface, with SNAT where `p->snat` then says. `ctx` is the
+ * entry's context, `pod` tells that the packet came from a pod: its way leads
+ * through the stack, where policies are.
+ */
+static __noinline enum sl_verdict F(route_away)(void *ctx, struct pkt *p, int pod)
 {
 	struct bpf_fib_lookup fib = { .l4_protocol = p->F(key).proto, .ifindex = p->ifindex };
 	struct sl_iface *iface;
@@ -50,38 +57,43 @@ static __noinline enum sl_verdict F(route_remote)(void *ctx, struct pkt *p)
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
 		break;
-	default: /* to this node, or nothing that we could forward: the stack knows */
+	default: /* to this node (S-137), or nothing that we could forward */
 		return SL_NEXT;
 	}
 
 	ifindex = fib.ifindex;
 	iface = bpf_map_lookup_elem(&ifaces, &ifindex);
-	if (!iface)
-		return SL_NEXT;
-	if (iface->role == SL_ROLE_UPLINK) {
+	if (iface && iface->role == SL_ROLE_UPLINK && !pod) {
 		p->snat = SNAT_HERE;
 		p->forward = SL_REDIRECT;
-	} else if (iface->role == SL_ROLE_TUNNEL) {
-		p->snat = SNAT_TUNNEL;
+	} else if (is_compatible() || (iface && iface->role == SL_ROLE_TUNNEL)) {
+		p->snat = SNAT_EGRESS;
 	} else {
 		return SL_NEXT;
 	}
 	return F(take_source)(p, iface);
 }
 
-/* Sets forward, snat and source. */
+/*
+ * Sets forward, snat and source. A compatible node translates the source where
+ * kube-proxy does; otherwise only where the answer would not come back.
+ */
 static __always_inline enum sl_verdict F(route)(void *ctx, struct pkt *p)
 {
 	__u32 ifindex = p->ifindex;
 	struct sl_iface *iface = bpf_map_lookup_elem(&ifaces, &ifindex);
+	int pod = iface && iface->role == SL_ROLE_POD;
+	int itself = same_addr(p->to.F(daddr), p->F(key).saddr);
 
 	p->forward = SL_TO_STACK;
 	p->snat = SNAT_NONE;
-	if (!iface || iface->role != SL_ROLE_POD)
-		return p->local ? SL_NEXT : F(route_remote)(ctx, p);
-	if (!same_addr(p->to.F(daddr), p->F(key).saddr))
+	if (itself && pod) {
+		p->snat = SNAT_HERE;
+		p->forward = SL_HAIRPIN;
+		return F(take_source)(p, iface);
+	}
+	if (is_compatible() ? !(p->choice & SL_MASQUERADE) && !(itself && p->local)
+			    : pod || p->local)
 		return SL_NEXT;
-	p->snat = SNAT_HERE;
-	p->forward = SL_HAIRPIN;
-	return F(take_source)(p, iface);
+	return F(route_away)(ctx, p, pod);
 }

@@ -5,23 +5,6 @@
  * a flow finds its frontend, is allowed or not, and gets a backend.
  */
 
-/* The value of a frontend, or 0. An element recycled under us has another tag. */
-static __always_inline __u64 F(frontend_at)(const struct F(sl_frontend) * key)
-{
-	__u32 tag = sl_frontend_tag(key->addr, WORDS, key->port, key->proto) & 0xffffff;
-	__u64 *value, v;
-
-	for (int i = 0; i < 2; i++) {
-		value = bpf_map_lookup_elem(&F(frontends), key);
-		if (!value)
-			return 0;
-		v = *(volatile __u64 *)value;
-		if (SL_FRONTEND_TAG(v) == tag)
-			return v;
-	}
-	return 0;
-}
-
 /* Sets service and kind, or says what becomes of a packet that has none. */
 static __always_inline enum sl_verdict F(service)(struct pkt *p)
 {
@@ -54,58 +37,23 @@ static __always_inline enum sl_verdict F(service)(struct pkt *p)
 	return p->fragment ? SL_DROP_FRAGMENT : SL_NEXT;
 }
 
-/* loadBalancerSourceRanges hold for VIPs only (S-054). */
+/* loadBalancerSourceRanges hold for VIPs (S-054), or for all but the cluster IP. */
 static __always_inline enum sl_verdict F(allowed)(struct pkt *p, const struct sl_record *r)
 {
 	struct F(sl_policy) key = { .prefixlen = 32 + ADDR_BYTES * 8, .policy = r->policy };
+	int everywhere = r->flags & SL_RECORD_RANGES_EVERYWHERE && p->kind != SL_KIND_CLUSTER_IP;
 
-	if (p->kind != SL_KIND_LOAD_BALANCER || r->policy == 0)
+	if (r->policy == 0 || (p->kind != SL_KIND_LOAD_BALANCER && !everywhere))
 		return SL_NEXT;
 	copy_addr(key.addr, p->F(key).saddr);
 	return bpf_map_lookup_elem(&F(policy), &key) ? SL_NEXT : SL_DROP_POLICY;
 }
 
-static __always_inline __u32 F(pick_slot)(const struct pkt *p, const struct sl_record *r,
-					  const struct sl_set *set)
+/* The backend's part of the translation. */
+static __always_inline enum sl_verdict F(use_backend)(struct pkt *p, __u32 id)
 {
-	const __be32 none[4] = {};
-	struct sl_slots *slots;
-	__u64 hash = p->hash;
-	__u32 slot, index;
+	struct sl_backend *backend = bpf_map_lookup_elem(&backends, &id);
 
-	if (set->slots == 1)
-		return set->first;
-	/* ClientIP: the same table, hashed by the client alone. */
-	if (r->affinity_s)
-		hash = sl_tuple_hash(p->F(key).saddr, none, WORDS, 0, 0, 0);
-	slot = set->first + (__u32)((hash >> 32) * set->slots >> 32);
-	index = slot / 2;
-	slots = bpf_map_lookup_elem(&maglev, &index);
-	return slots ? slots->id[slot & 1] : 0;
-}
-
-static __always_inline enum sl_verdict F(pick)(struct pkt *p, const struct sl_record *r)
-{
-	enum sl_path path = p->kind == SL_KIND_CLUSTER_IP	    ? SL_PATH_CLUSTER
-			    : iface_role(p->ifindex) == SL_ROLE_POD ? SL_PATH_POD
-								    : SL_PATH_OUTSIDE;
-	struct sl_backend *backend;
-	__u32 id;
-
-	switch (SL_PATH_CHOICE(r->path[path])) {
-	case SL_CHOOSE_CLUSTER:
-		id = F(pick_slot)(p, r, &r->set[SL_SET_CLUSTER]);
-		break;
-	case SL_CHOOSE_LOCAL:
-		id = F(pick_slot)(p, r, &r->set[SL_SET_LOCAL]);
-		break;
-	case SL_CHOOSE_DROP:
-		return SL_DROP_NO_LOCAL;
-	default:
-		return SL_REJECT_NO_ENDPOINTS;
-	}
-
-	backend = bpf_map_lookup_elem(&backends, &id);
 	if (!backend || id == 0)
 		return SL_DROP_BUG;
 	p->backend = id;
@@ -116,6 +64,39 @@ static __always_inline enum sl_verdict F(pick)(struct pkt *p, const struct sl_re
 	p->to.sport = p->F(key).sport;
 	p->to.dport = backend->port;
 	return SL_NEXT;
+}
+
+/* From the set of the packet's path: whom the client had, or by hash. */
+static __always_inline enum sl_verdict F(pick)(struct pkt *p, const struct sl_record *r)
+{
+	enum sl_verdict v;
+	__u32 id = 0;
+	int set;
+
+	p->path = F(path_of)(p);
+	p->choice = r->path[p->path & 7];
+	switch (SL_PATH_CHOICE(p->choice)) {
+	case SL_CHOOSE_CLUSTER:
+		set = SL_SET_CLUSTER;
+		break;
+	case SL_CHOOSE_LOCAL:
+		set = SL_SET_LOCAL;
+		break;
+	case SL_CHOOSE_DROP:
+		return SL_DROP_NO_LOCAL;
+	default:
+		return SL_REJECT_NO_ENDPOINTS;
+	}
+
+	if (r->affinity_s)
+		id = F(recall)(p, r, 1 << set);
+	if (!id)
+		id = pick_slot(p->hash, set == SL_SET_LOCAL ? &r->set[SL_SET_LOCAL]
+							    : &r->set[SL_SET_CLUSTER]);
+	v = F(use_backend)(p, id);
+	if (v == SL_NEXT && r->affinity_s && !p->asks_only)
+		F(remember)(p);
+	return v;
 }
 
 /* SL_NEXT with a backend in `p`, or what becomes of the packet without one. */
@@ -129,6 +110,8 @@ __noinline int F(choose)(struct pkt *p)
 	if (!p)
 		return SL_DROP_BUG;
 	v = F(service)(p);
+	if (v == SL_LEAVE && F(is_unallocated)(p))
+		return SL_DROP_UNALLOCATED;
 	if (v != SL_NEXT)
 		return v;
 

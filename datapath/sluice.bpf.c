@@ -14,6 +14,7 @@
 const volatile struct sl_config config;
 
 #include "node.h"
+#include "backend.h"
 #include "count.h"
 #include "parse.h"
 #include "family.h"
@@ -27,6 +28,7 @@ const volatile struct sl_config config;
 
 #include "tc.h"
 #include "xdp.h"
+#include "decide.h"
 #include "store.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -2,14 +2,16 @@
 
 /*
  * The stages for one family, and the way through them. Places for later ones:
- * guard (limits, SYN defence) after service, affinity before pick, and DSR
- * beside SNAT in route.
+ * guard (limits, SYN defence) after service, and DSR beside SNAT in route.
  */
 
+#include "frontend.h"
+#include "detect.h"
 #include "filter.h"
 #include "state.h"
 #include "track.h"
 #include "flow.h"
+#include "affinity.h"
 #include "service.h"
 #include "open.h"
 #include "route.h"
@@ -20,7 +22,7 @@ static __always_inline enum sl_verdict F(walk_ingress)(void *ctx, struct pkt *p)
 	enum sl_verdict v = F(filter_ingress)(p);
 
 	if (likely(v == SL_LEAVE))
-		return v;
+		return unlikely(F(is_unallocated)(p)) ? SL_DROP_UNALLOCATED : v;
 	v = F(flow)(p);
 	if (likely(v != SL_NEXT))
 		return v;
@@ -37,13 +39,16 @@ static __always_inline enum sl_verdict F(walk_ingress)(void *ctx, struct pkt *p)
 	return v;
 }
 
-/* What goes out: only flows that are known. */
+/*
+ * What goes out: only flows that are known. Packets of the node's own
+ * processes to nobody's address of a ServiceCIDR end here.
+ */
 static __always_inline enum sl_verdict F(walk_egress)(struct pkt *p)
 {
 	enum sl_verdict v = F(filter_egress)(p);
 
 	if (likely(v == SL_LEAVE))
-		return v;
+		return unlikely(F(is_unallocated)(p)) ? SL_DROP_UNALLOCATED : v;
 	v = F(flow)(p);
 	return v == SL_NEXT ? SL_LEAVE : v;
 }

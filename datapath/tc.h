@@ -7,49 +7,55 @@
  */
 
 #include "reject.h"
+#include "sctp.h"
 
-/* Offset of the check field, or 0 if the protocol has none that covers it. */
-static __always_inline __u32 check_offset(const struct pkt *p, __u8 proto)
+static __always_inline long tc_rewrite_sctp(struct __sk_buff *skb, const struct pkt *p, __u32 from,
+					    __u32 to)
 {
-	return p->l4 + (proto == IPPROTO_TCP ? offsetof(struct tcphdr, check)
-					     : offsetof(struct udphdr, check));
-}
+	__u32 check;
 
-/* Both ports lie at the start of TCP and UDP headers. */
-static __always_inline long tc_rewrite_ports(struct __sk_buff *skb, const struct pkt *p,
-					     __u32 check, __be16 sport, __be16 dport, __u64 flags)
-{
-	struct {
-		__be16 sport, dport;
-	} old = { sport, dport }, new = { p->to.sport, p->to.dport };
-	__u32 from, to;
-
-	__builtin_memcpy(&from, &old, 4);
-	__builtin_memcpy(&to, &new, 4);
 	if (from == to)
 		return 0;
-	return bpf_l4_csum_replace(skb, check, from, to, 4 | flags)
-		       ?: bpf_skb_store_bytes(skb, p->l4, &new, 4, 0);
+	if (bpf_skb_load_bytes(skb, p->l4 + SCTP_CHECK, &check, sizeof(check)))
+		return -1;
+	check ^= sctp_check_difference(from ^ to, p->len - (p->l4 - p->l3));
+	return bpf_skb_store_bytes(skb, p->l4 + SCTP_CHECK, &check, 4, BPF_F_RECOMPUTE_CSUM)
+		       ?: bpf_skb_store_bytes(skb, p->l4, &to, 4, BPF_F_RECOMPUTE_CSUM);
+}
+
+/* `diff` is what the addresses' change adds to the sum of the pseudo header. */
+static __always_inline long tc_rewrite_l4(struct __sk_buff *skb, const struct pkt *p, __u8 proto,
+					  __u32 from, __u64 diff)
+{
+	__u32 to = ports_word(p->to.sport, p->to.dport);
+	__u64 udp = proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
+	__u32 check = p->l4 + (proto == IPPROTO_TCP ? offsetof(struct tcphdr, check)
+						    : offsetof(struct udphdr, check));
+	long r;
+
+	if (proto == IPPROTO_SCTP)
+		return tc_rewrite_sctp(skb, p, from, to);
+	r = bpf_l4_csum_replace(skb, check, 0, diff, BPF_F_PSEUDO_HDR | udp);
+	if (r || from == to)
+		return r;
+	/* Both ports lie at the start of TCP and UDP headers. */
+	return bpf_l4_csum_replace(skb, check, from, to, 4 | udp)
+		       ?: bpf_skb_store_bytes(skb, p->l4, &to, 4, 0);
 }
 
 static __always_inline long tc_rewrite4(struct __sk_buff *skb, const struct pkt *p)
 {
-	__u32 check = check_offset(p, p->key4.proto);
-	__u64 udp = p->key4.proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
 	__be32 from[2] = { p->key4.saddr[0], p->key4.daddr[0] };
 	__be32 to[2] = { p->to.saddr4[0], p->to.daddr4[0] };
 	__s64 diff = bpf_csum_diff(from, sizeof(from), to, sizeof(to), 0);
 
-	return bpf_l4_csum_replace(skb, check, 0, diff, BPF_F_PSEUDO_HDR | udp) ?:
+	return tc_rewrite_l4(skb, p, p->key4.proto, ports_word(p->key4.sport, p->key4.dport), diff) ?:
 	       bpf_l3_csum_replace(skb, p->l3 + offsetof(struct iphdr, check), 0, diff, 0) ?:
-	       bpf_skb_store_bytes(skb, p->l3 + offsetof(struct iphdr, saddr), to, sizeof(to), 0) ?:
-	       tc_rewrite_ports(skb, p, check, p->key4.sport, p->key4.dport, udp);
+	       bpf_skb_store_bytes(skb, p->l3 + offsetof(struct iphdr, saddr), to, sizeof(to), 0);
 }
 
 static __always_inline long tc_rewrite6(struct __sk_buff *skb, const struct pkt *p)
 {
-	__u32 check = check_offset(p, p->key6.proto);
-	__u64 udp = p->key6.proto == IPPROTO_UDP ? BPF_F_MARK_MANGLED_0 : 0;
 	/*
 	 * The addresses stand side by side in the key, the packet and `to`. No IP
 	 * header checksum balances their change in the sum that a network card
@@ -57,10 +63,9 @@ static __always_inline long tc_rewrite6(struct __sk_buff *skb, const struct pkt 
 	 */
 	__s64 diff = bpf_csum_diff((__be32 *)p->key6.saddr, 32, (__be32 *)p->to.saddr6, 32, 0);
 
-	return bpf_l4_csum_replace(skb, check, 0, diff, BPF_F_PSEUDO_HDR | udp) ?:
-	       bpf_skb_store_bytes(skb, p->l3 + offsetof(struct ipv6hdr, saddr), p->to.saddr6, 32,
-				   BPF_F_RECOMPUTE_CSUM) ?:
-	       tc_rewrite_ports(skb, p, check, p->key6.sport, p->key6.dport, udp);
+	return tc_rewrite_l4(skb, p, p->key6.proto, ports_word(p->key6.sport, p->key6.dport), diff)
+		       ?: bpf_skb_store_bytes(skb, p->l3 + offsetof(struct ipv6hdr, saddr),
+					      p->to.saddr6, 32, BPF_F_RECOMPUTE_CSUM);
 }
 
 static __always_inline long tc_rewrite(struct __sk_buff *skb, const struct pkt *p)

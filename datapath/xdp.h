@@ -28,18 +28,22 @@ static __always_inline __u16 check_add(__u16 check, __u32 diff)
 	return fold(sum + diff);
 }
 
-static __always_inline __u32 ports_word(__be16 sport, __be16 dport)
-{
-	return (__u32)dport << 16 | sport;
-}
-
 static __always_inline long xdp_rewrite_l4(struct xdp_md *ctx, const struct pkt *p, __u8 proto,
 					   __u32 old_ports, __u32 diff)
 {
 	__be32 from = old_ports, to = ports_word(p->to.sport, p->to.dport);
 
 	diff = bpf_csum_diff(&from, 4, &to, 4, diff);
-	if (proto == IPPROTO_TCP) {
+	if (proto == IPPROTO_SCTP) {
+		struct sctp *sctp = xdp_at(ctx, p->l4, sizeof(*sctp));
+
+		if (!sctp)
+			return -1;
+		sctp->source = p->to.sport;
+		sctp->dest = p->to.dport;
+		if (from != to)
+			sctp->check ^= sctp_check_difference(from ^ to, p->len - (p->l4 - p->l3));
+	} else if (proto == IPPROTO_TCP) {
 		struct tcphdr *tcp = xdp_at(ctx, p->l4, sizeof(*tcp));
 
 		if (!tcp)

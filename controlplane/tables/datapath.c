@@ -118,6 +118,7 @@ static int set_up(struct datapath *dp, const struct datapath_options *options, c
 	dp->program[DATAPATH_EGRESS] = dp->skel->progs.sluice_egress;
 	dp->program[DATAPATH_XDP] = dp->skel->progs.sluice_xdp;
 	dp->program[DATAPATH_STORE] = dp->skel->progs.sluice_store;
+	dp->program[DATAPATH_DECIDE] = dp->skel->progs.sluice_decide;
 	if (kernel_has_tcx()) {
 		bpf_program__set_expected_attach_type(dp->program[DATAPATH_INGRESS],
 						      (enum bpf_attach_type)TCX_INGRESS);

@@ -58,6 +58,7 @@ enum datapath_program {
 	DATAPATH_EGRESS,  /* sluice_egress, TC */
 	DATAPATH_XDP,	  /* sluice_xdp */
 	DATAPATH_STORE,	  /* sluice_store, syscall */
+	DATAPATH_DECIDE,  /* sluice_decide, for test runs with a struct sl_decide */
 	DATAPATH_PROGRAM_MAX,
 };
 

@@ -88,6 +88,28 @@ static uint16_t *check_field(const struct frame *f, uint32_t at, uint8_t proto)
 	return offsets[proto] ? (uint16_t *)(f->data + at + offsets[proto]) : NULL;
 }
 
+/* RFC 9260, appendix A, bit by bit. */
+static uint32_t crc32c(const uint8_t *data, uint32_t len)
+{
+	uint32_t crc = 0xffffffff;
+
+	for (uint32_t i = 0; i < len; i++) {
+		crc ^= data[i];
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc & 1 ? crc >> 1 ^ 0x82f63b78 : crc >> 1;
+	}
+	return ~crc;
+}
+
+static void finish_sctp(struct frame *f, uint32_t at)
+{
+	uint32_t crc;
+
+	memset(f->data + at + 8, 0, 4);
+	crc = crc32c(f->data + at, f->len - at);
+	memcpy(f->data + at + 8, &crc, 4); /* little endian */
+}
+
 void frame_finish(struct frame *f)
 {
 	uint8_t proto;
@@ -101,6 +123,8 @@ void frame_finish(struct frame *f)
 		ip4(f)->check = 0;
 		ip4(f)->check = htons(~sum(ip4(f), ip4(f)->ihl * 4, 0));
 	}
+	if (proto == IPPROTO_SCTP)
+		finish_sctp(f, at);
 	if (check) {
 		*check = 0;
 		*check = transport_check(f, at, proto);
@@ -194,6 +218,26 @@ struct frame frame_udp(struct ends ends, uint32_t payload)
 	return f;
 }
 
+struct frame frame_sctp(struct ends ends, uint8_t chunk, uint32_t tag, uint32_t payload)
+{
+	uint32_t len = 12 + 8 + payload; /* common header, chunk header and initiate tag */
+	struct frame f = begin(ends.saddr, ends.daddr, IPPROTO_SCTP, len);
+	uint8_t *sctp = f.data + f.len - len;
+
+	sctp[0] = ends.sport >> 8;
+	sctp[1] = ends.sport;
+	sctp[2] = ends.dport >> 8;
+	sctp[3] = ends.dport;
+	sctp[12] = chunk;
+	sctp[14] = (8 + payload) >> 8;
+	sctp[15] = 8 + payload;
+	tag = htonl(tag);
+	memcpy(sctp + 16, &tag, 4);
+	fill_pattern(&f, payload);
+	frame_finish(&f);
+	return f;
+}
+
 struct frame frame_echo(const char *saddr, const char *daddr)
 {
 	bool v6 = strchr(saddr, ':');
@@ -241,6 +285,13 @@ struct frame frame_udp_answer(const struct frame *f, uint32_t payload)
 	char a[INET6_ADDRSTRLEN], b[INET6_ADDRSTRLEN];
 
 	return frame_udp(swapped(f, a, b), payload);
+}
+
+struct frame frame_sctp_answer(const struct frame *f, uint8_t chunk, uint32_t tag, uint32_t payload)
+{
+	char a[INET6_ADDRSTRLEN], b[INET6_ADDRSTRLEN];
+
+	return frame_sctp(swapped(f, a, b), chunk, tag, payload);
 }
 
 uint16_t frame_sport(const struct frame *f)

@@ -33,6 +33,10 @@ extern const uint8_t frame_mac_neighbour[6], frame_mac_own[6];
 struct frame frame_tcp(struct ends ends, uint8_t flags, uint32_t seq, uint32_t ack,
 		       uint32_t payload);
 struct frame frame_udp(struct ends ends, uint32_t payload);
+/* An SCTP packet of one chunk of type `chunk`, with its checksum (CRC32c). */
+struct frame frame_sctp(struct ends ends, uint8_t chunk, uint32_t tag, uint32_t payload);
+struct frame frame_sctp_answer(const struct frame *f, uint8_t chunk, uint32_t tag,
+			       uint32_t payload);
 struct frame frame_echo(const char *saddr, const char *daddr);
 /* `payload` bytes of a pattern behind an IP header that says `proto`. */
 struct frame frame_other(const char *saddr, const char *daddr, uint8_t proto, uint32_t payload);

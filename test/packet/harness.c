@@ -158,8 +158,11 @@ static void add_frontend(const struct sl_addr *addr, int family, uint16_t port, 
 
 static void add_node_port(uint16_t port, uint8_t proto)
 {
-	or_word(harness.skel->maps.node_ports,
-		port / 64 + (proto == IPPROTO_UDP ? SL_PORT_WORDS : 0), 1ULL << port % 64);
+	uint32_t first = proto == IPPROTO_UDP	 ? SL_PORT_WORDS
+			 : proto == IPPROTO_SCTP ? 2 * SL_PORT_WORDS
+						 : 0;
+
+	or_word(harness.skel->maps.node_ports, first + port / 64, 1ULL << port % 64);
 }
 
 void harness_iface(uint32_t ifindex, enum sl_role role, const char *addr4, const char *addr6,
@@ -168,6 +171,7 @@ void harness_iface(uint32_t ifindex, enum sl_role role, const char *addr4, const
 	struct sl_iface iface = {
 		.role = role,
 		.xdp = xdp,
+		.pod_traffic = role == SL_ROLE_POD,
 		.addr4 = addr4 ? address(addr4).w[0] : 0,
 		.addr6 = addr6 ? address(addr6) : (struct sl_addr) {},
 	};
@@ -183,8 +187,18 @@ static void add_node_address(const char *text, int family)
 	add_frontend(&addr, family, 0, 0, 0, SL_KIND_NODE_ADDRESS);
 }
 
+void harness_set_node(const struct sl_node *node)
+{
+	uint32_t zero = 0;
+
+	put(harness.skel->maps.node, &zero, node);
+}
+
 static void program_node(void)
 {
+	struct sl_node node = { .detect4 = SL_DETECT_INTERFACE, .detect6 = SL_DETECT_INTERFACE };
+
+	harness_set_node(&node);
 	harness_iface(harness.pod0, SL_ROLE_POD, NODE4, NODE6, false);
 	harness_iface(harness.up0, SL_ROLE_UPLINK, NODE4, NODE6, true);
 	harness_iface(harness.up2, SL_ROLE_UPLINK, NODE4_2, NODE6_2, true);
@@ -273,7 +287,7 @@ static uint32_t add_backend(uint32_t service, const char *text, int family, uint
 {
 	uint32_t id = ++harness.backends;
 	struct sl_backend backend = {
-		.word = SL_BACKEND_WORD(1, 1, SL_BACKEND_LIVE),
+		.word = SL_BACKEND_WORD(1, 3, SL_BACKEND_LIVE) | SL_BACKEND_ORDERED(id),
 		.addr = address(text),
 		.port = htons(port),
 		.flags = is_local(text) ? SL_BACKEND_LOCAL : 0,
@@ -335,7 +349,9 @@ uint32_t harness_service(const struct service_spec *spec, uint32_t *ret_backend)
 	uint32_t ids[SL_COUNT(spec->backends)], local[SL_COUNT(spec->backends)];
 	int family = !spec->addr ? spec->family : strchr(spec->addr, ':') ? 6 : 4;
 	struct sl_addr addr = spec->addr ? address(spec->addr) : (struct sl_addr) {};
-	struct sl_record record = { .service = id, .affinity_s = spec->affinity_s };
+	struct sl_record record = { .service = id,
+				    .affinity_s = spec->affinity_s,
+				    .flags = spec->flags };
 	uint32_t first = harness.backends + 1;
 
 	for (; n < SL_COUNT(ids) && spec->backends[n]; n++) {

@@ -97,6 +97,7 @@ struct service_spec {
 	uint8_t path[SL_PATH_MAX]; /* enum sl_choice */
 	const char *sources;	   /* one prefix "addr/len" that may reach it, or NULL */
 	uint32_t affinity_s;
+	uint32_t flags; /* enum sl_record_flag */
 };
 
 /*
@@ -109,6 +110,9 @@ uint32_t harness_service(const struct service_spec *spec, uint32_t *ret_backend)
 /* Programs an interface; texts of addresses, or NULL. */
 void harness_iface(uint32_t ifindex, enum sl_role role, const char *addr4, const char *addr6,
 		   bool xdp);
+
+/* Replaces the entry of `node`; at first pods are told by their interface. */
+void harness_set_node(const struct sl_node *node);
 
 /* A backend leaves: its generation moves. */
 void harness_retire_backend(uint32_t id);

@@ -40,7 +40,8 @@ static uint32_t empty(const struct place *p, uint8_t kind, uint8_t proto)
 		.family = p == &places[0] ? 4 : 6,
 		.proto = proto,
 		.port = 80,
-		.path = { SL_CHOOSE_REJECT, SL_CHOOSE_REJECT, SL_CHOOSE_REJECT },
+		.path = { SL_CHOOSE_REJECT, SL_CHOOSE_REJECT, SL_CHOOSE_REJECT, SL_CHOOSE_REJECT,
+			  SL_CHOOSE_REJECT },
 	};
 
 	return harness_service(&spec, NULL);

@@ -61,7 +61,7 @@ START_TEST(a_service_without_endpoints_answers_port_unreachable)
 	uint32_t service;
 
 	none.backends[0] = NULL;
-	none.path[SL_PATH_CLUSTER] = SL_CHOOSE_REJECT;
+	none.path[SL_PATH_CLUSTER_POD] = SL_CHOOSE_REJECT;
 	service = harness_service(&none, NULL);
 	ck_assert_int_eq(run_ingress(harness.pod0, &f), TC_REDIRECT);
 	frame_assert_same(&f, &want);

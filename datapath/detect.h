@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+
+/* Who asks: pod traffic, this node, or anybody else; for each family. */
+
+static __always_inline int F(in_prefix)(const __be32 *addr, const struct F(sl_prefix) * prefix)
+{
+	__be32 differs = 0;
+
+	for (int i = 0; i < WORDS; i++)
+		differs |= (addr[i] & prefix->mask[i]) ^ prefix->addr[i];
+	return differs == 0;
+}
+
+/* S-130 */
+static __always_inline int F(is_pod_traffic)(const struct pkt *p)
+{
+	struct sl_node *n = this_node();
+	__u32 ifindex = p->ifindex;
+	struct sl_iface *iface;
+
+	if (!n)
+		return 0;
+	switch (SL_PASTE(n->detect, FAMILY)) {
+	case SL_DETECT_SOURCE:
+		return F(in_prefix)(p->F(key).saddr, &SL_PASTE(n->pods, FAMILY));
+	case SL_DETECT_INTERFACE:
+		if (p->hook == HOOK_SOCKET)
+			return 0;
+		iface = bpf_map_lookup_elem(&ifaces, &ifindex);
+		return iface && iface->pod_traffic;
+	default:
+		return 0;
+	}
+}
+
+/* Is the source an address of this node? */
+static __always_inline int F(is_from_node)(const struct pkt *p)
+{
+	struct F(sl_frontend) key = {};
+	__u8 kind;
+
+	if (p->hook == HOOK_SOCKET)
+		return 1;
+	copy_addr(key.addr, p->F(key).saddr);
+	kind = SL_FRONTEND_KIND(F(frontend_at)(&key));
+	return kind == SL_KIND_NODE_ADDRESS || kind == SL_KIND_OWN_ADDRESS;
+}
+
+/* The detector comes first: a node's address may lie among the pods' (S-114). */
+static __always_inline enum sl_path F(path_of)(const struct pkt *p)
+{
+	int pod = F(is_pod_traffic)(p);
+
+	if (p->kind == SL_KIND_CLUSTER_IP)
+		return pod ? SL_PATH_CLUSTER_POD : SL_PATH_CLUSTER;
+	if (pod)
+		return SL_PATH_POD;
+	return F(is_from_node)(p) ? SL_PATH_NODE : SL_PATH_OUTSIDE;
+}
+
+/*
+ * Is it an address of a ServiceCIDR? Asked for what is no service traffic, so
+ * it is a few compares and no lookup but that of the one entry.
+ */
+static __always_inline int F(in_service_cidr)(const __be32 *addr)
+{
+	struct sl_node *n = this_node();
+
+	if (!n)
+		return 0;
+	for (__u32 i = 0; i < SL_SERVICE_CIDRS; i++) {
+		if (i >= SL_PASTE(n->n_services, FAMILY))
+			break;
+		if (F(in_prefix)(addr, &SL_PASTE(n->services, FAMILY)[i]))
+			return 1;
+	}
+	return 0;
+}
+
+/* Not inlined: it is rare, and its key would lie on the stack of every packet. */
+__noinline int F(is_cluster_address)(struct pkt *p)
+{
+	struct F(sl_frontend) key = {};
+
+	if (!p)
+		return 0;
+	copy_addr(key.addr, p->F(key).daddr);
+	return SL_FRONTEND_KIND(F(frontend_at)(&key)) == SL_KIND_CLUSTER_ADDRESS;
+}
+
+/* Nobody's address of a ServiceCIDR (S-122). */
+static __always_inline int F(is_unallocated)(struct pkt *p)
+{
+	return F(in_service_cidr)(p->F(key).daddr) && !F(is_cluster_address)(p);
+}
