@@ -191,8 +191,10 @@ struct sl_backend {
 	__u8 flags;  /* enum sl_backend_flag */
 	__u8 family; /* 4 or 6 */
 	__u32 service;
+	__u32 left; /* ticks when it became GONE; kept until the id's next leaving */
+	__u32 pad;
 };
-SL_SIZE(sl_backend, 32);
+SL_SIZE(sl_backend, 40);
 
 enum sl_backend_state {
 	SL_BACKEND_FREE,

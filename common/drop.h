@@ -25,7 +25,8 @@
 	X(DROP_NO_PORT, "snat_ports_exhausted") /* no free source port */                          \
 	X(DROP_NO_SNAT_ADDRESS, "no_snat_address") /* link without address */                      \
 	X(DROP_BUG, "bug")			   /* a lookup that can't fail did */              \
-	X(DROP_UNALLOCATED, "unallocated")	   /* of a ServiceCIDR, nobody's: S-122 */
+	X(DROP_UNALLOCATED, "unallocated")	   /* of a ServiceCIDR, nobody's: S-122 */         \
+	X(RESET_LEFT, "endpoint_left")		   /* the endpoint left: connection reset */
 
 enum sl_verdict {
 #define X(name, text) SL_##name,

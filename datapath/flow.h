@@ -58,6 +58,7 @@ static __always_inline struct F(sl_flow) * F(flow_in)(struct pkt *p, void *map, 
 	p->forward = f->f.forward;
 	p->service = f->f.service;
 	p->backend = f->f.backend;
+	p->generation = f->f.generation;
 	copy_addr(p->to.F(saddr), f->saddr);
 	copy_addr(p->to.F(daddr), f->daddr);
 	p->to.sport = f->f.sport;
@@ -89,6 +90,9 @@ static __always_inline enum sl_verdict F(flow)(struct pkt *p)
 		return SL_NEXT;
 	if (p->fragment)
 		return SL_DROP_FRAGMENT;
+	if (p->F(key).proto == IPPROTO_TCP && unlikely(F(flow_backend_left)(&f->f)) &&
+	    F(flow_ends)(p))
+		return SL_RESET_LEFT;
 
 	f->f.packets += p->segments;
 	f->f.bytes += p->len;

@@ -7,6 +7,7 @@
  */
 
 #include "reject.h"
+#include "reset.h"
 #include "sctp.h"
 
 static __always_inline long tc_rewrite_sctp(struct __sk_buff *skb, const struct pkt *p, __u32 from,
@@ -164,6 +165,8 @@ static __always_inline int tc_leave(struct __sk_buff *skb, struct pkt *p, enum s
 	count_loss(p, v);
 	if (v == SL_REJECT_NO_ENDPOINTS || v == SL_REJECT_UNKNOWN_PORT)
 		return tc_reject(skb, p);
+	if (v == SL_RESET_LEFT)
+		return tc_reset(skb, p);
 	return TC_DROP;
 }
 

@@ -101,6 +101,44 @@ static __always_inline void F(close)(struct pkt *p, struct sl_flow *f, struct sl
 	}
 }
 
+/*
+ * A TCP flow's backend left: 1 if its service then resets connections, at once
+ * or after a time. Both directions are closed, so that a SYN opens anew. An RST
+ * is never answered (RFC 9293, 3.10.7.1).
+ */
+__noinline int F(flow_ends)(struct pkt *p)
+{
+	struct F(sl_flow) * f;
+	struct F(sl_tuple) okey;
+	struct sl_record *record;
+	struct sl_backend *backend;
+	__u64 *word;
+	__u32 index;
+
+	if (!p || p->tcp & TCP_RST)
+		return 0;
+	index = p->service;
+	word = bpf_map_lookup_elem(&services, &index);
+	index = word ? SL_SERVICE_RECORD(*(volatile __u64 *)word) : 0;
+	record = bpf_map_lookup_elem(&records, &index);
+	index = p->backend;
+	backend = bpf_map_lookup_elem(&backends, &index);
+	if (!record || !backend || record->service != p->service || record->leave == SL_LEAVE_KEEP)
+		return 0;
+	if (record->leave == SL_LEAVE_DRAIN &&
+	    p->now - backend->left <= (__u64)record->drain_s * 1000000000 >> SL_TICK_SHIFT)
+		return 0;
+
+	F(opposite_key)(p, &okey);
+	f = bpf_map_lookup_elem(&F(established), &p->F(key));
+	if (f)
+		f->f.state = SL_FLOW_CLOSED;
+	f = bpf_map_lookup_elem(&F(established), &okey);
+	if (f)
+		f->f.state = SL_FLOW_CLOSED;
+	return 1;
+}
+
 /* Verified once; a separately verified function can't know that `p` is set. */
 __noinline int F(track)(struct pkt *p)
 {

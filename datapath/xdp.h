@@ -167,6 +167,7 @@ static __always_inline int xdp_leave(struct xdp_md *ctx, struct pkt *p, enum sl_
 	case SL_LEAVE:
 	case SL_REJECT_NO_ENDPOINTS: /* counted by TC, which answers */
 	case SL_REJECT_UNKNOWN_PORT:
+	case SL_RESET_LEFT:
 		return XDP_PASS;
 	default:
 		count_loss(p, v);

@@ -15,6 +15,7 @@
 
 #include "common/ip.h"
 #include "controlplane/observe/view_private.h"
+#include "common/ticks.h"
 
 /* A key or a value of either family. */
 struct tuple {
@@ -414,15 +415,6 @@ static int parse_service(struct walk *walk, const char *text, bool **ret)
 	walk->services = services;
 	*ret = sl_take(services);
 	return 0;
-}
-
-static uint32_t ticks_now(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint32_t)(((uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec) >>
-			  SL_TICK_SHIFT);
 }
 
 int view_flows(const struct view *view, const struct view_flow_filter *filter, json_t **ret,

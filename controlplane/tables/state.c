@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "controlplane/tables/policy.h"
+#include "common/ticks.h"
 
 static uint64_t hash_of(const char *namespace_, const char *name)
 {
@@ -117,6 +118,7 @@ void state_retire_backend(struct tables *tables, uint32_t id)
 {
 	__u64 *word = &tables->memory.backends[id].word;
 
+	tables->memory.backends[id].left = ticks_now();
 	memory_store(word, SL_BACKEND_WORD(SL_BACKEND_GENERATION(*word) + 1, 0, SL_BACKEND_GONE));
 }
 

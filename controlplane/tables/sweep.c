@@ -9,6 +9,7 @@
 #include <time.h>
 
 #include "common/log.h"
+#include "common/ticks.h"
 
 /* Looking up the flows of a reservation costs four system calls. */
 #define SLICE_FLOWS 4096
@@ -63,15 +64,6 @@ static struct sl_tuple6 tuple_of(const char *key, uint8_t family)
 	return t6;
 }
 
-static uint32_t now_ticks(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
-	return (uint32_t)(((uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec) >>
-			  SL_TICK_SHIFT);
-}
-
 bool sweep_flow_lives(const struct sl_config *config, uint8_t proto, const struct sl_flow *flow,
 		      uint32_t now)
 {
@@ -113,7 +105,7 @@ static size_t flow_size(uint8_t family)
 static void look_at_flows(struct sweep *sweep, const struct step *step, uint32_t n)
 {
 	const struct sl_config *config = datapath_config(sweep->datapath);
-	uint32_t now = now_ticks();
+	uint32_t now = ticks_now();
 
 	for (uint32_t i = 0; i < n; i++) {
 		struct sl_tuple6 t =
@@ -154,7 +146,7 @@ static bool key_lives(struct sweep *sweep, const char *key, uint8_t family, uint
 static void look_at_ports(struct sweep *sweep, const struct step *step, uint32_t n)
 {
 	size_t size = key_size(step->family);
-	uint32_t now = now_ticks();
+	uint32_t now = ticks_now();
 
 	for (uint32_t i = 0; i < n; i++) {
 		const char *answer = at_index(sweep->keys, size, i);

@@ -328,6 +328,15 @@ void frame_set_ttl(struct frame *f, uint8_t ttl)
 	frame_finish(f);
 }
 
+void frame_set_window(struct frame *f, uint16_t window)
+{
+	uint8_t proto;
+	uint32_t at = transport(f, &proto);
+
+	((struct tcphdr *)(f->data + at))->window = htons(window);
+	frame_finish(f);
+}
+
 void frame_set_macs(struct frame *f, const uint8_t dst[6], const uint8_t src[6])
 {
 	memcpy(f->data, dst, 6);

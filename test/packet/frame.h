@@ -54,6 +54,7 @@ struct frame frame_unreachable(const struct frame *about, uint32_t quote);
 
 /* Changes to a frame; checksums are made right again. */
 void frame_set_ttl(struct frame *f, uint8_t ttl);
+void frame_set_window(struct frame *f, uint16_t window);
 void frame_swap_macs(struct frame *f);
 void frame_swap_addresses(struct frame *f);
 void frame_set_macs(struct frame *f, const uint8_t dst[6], const uint8_t src[6]);

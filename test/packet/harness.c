@@ -16,6 +16,7 @@
 
 #include "common/hash.h"
 #include "common/ip.h"
+#include "common/ticks.h"
 #include "common/mem.h"
 
 /* BPF_F_TEST_SKB_CHECKSUM_COMPLETE, which older headers lack. */
@@ -385,19 +386,45 @@ void harness_retire_backend(uint32_t id)
 
 	ck_assert_int_eq(bpf_map_lookup_elem(fd(harness.skel->maps.backends), &id, &backend), 0);
 	backend.word = SL_BACKEND_WORD(SL_BACKEND_GENERATION(backend.word) + 1, 0, SL_BACKEND_GONE);
+	backend.left = ticks_now();
 	put(harness.skel->maps.backends, &id, &backend);
 }
 
-void harness_set_backend(uint32_t service, uint32_t backend)
+void harness_age_backend(uint32_t id, uint32_t seconds)
 {
+	struct sl_backend backend;
+
+	ck_assert_int_eq(bpf_map_lookup_elem(fd(harness.skel->maps.backends), &id, &backend), 0);
+	backend.left -= SL_TICKS(seconds);
+	put(harness.skel->maps.backends, &id, &backend);
+}
+
+static struct sl_record record_of(uint32_t service)
+{
+	struct sl_record record;
 	uint64_t word;
 	uint32_t index;
-	struct sl_record record;
 
 	ck_assert_int_eq(bpf_map_lookup_elem(fd(harness.skel->maps.services), &service, &word), 0);
 	index = SL_SERVICE_RECORD(word);
 	ck_assert_int_eq(bpf_map_lookup_elem(fd(harness.skel->maps.records), &index, &record), 0);
+	return record;
+}
+
+void harness_set_backend(uint32_t service, uint32_t backend)
+{
+	struct sl_record record = record_of(service);
+
 	record.set[SL_SET_CLUSTER] = record.set[SL_SET_LOCAL] = make_set(&backend, 1);
+	set_record(service, &record);
+}
+
+void harness_set_leave(uint32_t service, enum sl_leave leave, uint32_t drain_s)
+{
+	struct sl_record record = record_of(service);
+
+	record.leave = leave;
+	record.drain_s = drain_s;
 	set_record(service, &record);
 }
 

@@ -120,6 +120,12 @@ void harness_retire_backend(uint32_t id);
 /* Points the service to a record with only this backend, and other paths kept. */
 void harness_set_backend(uint32_t service, uint32_t backend);
 
+/* Replaces the service's record by one with another leave policy. */
+void harness_set_leave(uint32_t service, enum sl_leave leave, uint32_t drain_s);
+
+/* Makes it look as if a backend had left `seconds` earlier. */
+void harness_age_backend(uint32_t id, uint32_t seconds);
+
 /*
  * Programs run on *f, which then holds the packet that came out. In TC runs the
  * kernel also watches the sum that a network card would have supplied; not for
