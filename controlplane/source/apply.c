@@ -16,6 +16,7 @@ static const struct {
 	[OBJECT_SERVICE] = { "v1", "Service", true },
 	[OBJECT_SLICE] = { "discovery.k8s.io/v1", "EndpointSlice", true },
 	[OBJECT_NODE] = { "v1", "Node", false },
+	[OBJECT_SERVICE_CIDR] = { "networking.k8s.io/v1", "ServiceCIDR", false },
 };
 
 const char *apply_kind_name(enum object_kind kind)
@@ -83,6 +84,7 @@ static int put(struct store *store, enum object_kind kind, const json_t *object,
 {
 	struct service *service;
 	struct slice *slice;
+	struct service_cidr *cidr;
 	struct node *node;
 	int err;
 
@@ -93,6 +95,9 @@ static int put(struct store *store, enum object_kind kind, const json_t *object,
 	case OBJECT_SLICE:
 		err = slice_parse(object, &slice, error);
 		return err ? err : store_put_slice(store, slice);
+	case OBJECT_SERVICE_CIDR:
+		err = service_cidr_parse(object, &cidr, error);
+		return err ? err : store_put_service_cidr(store, cidr);
 	default:
 		err = node_parse(object, &node, error);
 		return err ? err : store_put_node(store, node);

@@ -12,7 +12,7 @@ struct apply_id {
 	const char *name;
 };
 
-/* "Service", "EndpointSlice" or "Node". */
+/* "Service", "EndpointSlice", "Node" or "ServiceCIDR". */
 const char *apply_kind_name(enum object_kind kind);
 
 /*

@@ -18,6 +18,7 @@ const struct kube_limits kube_limits = {
 		.receive_ms = 150000,
 		.short_ms = 1000,
 		.complain_ms = 60000,
+		.absent_ms = 300000,
 	},
 	.line_max = 16 * 1024 * 1024,
 };
@@ -52,6 +53,14 @@ static const struct reflector_kind kinds[OBJECT_KIND_MAX] = {
 		.api_version = "v1",
 		.path = "/api/v1/nodes",
 		.selector = "&fieldSelector=metadata.name%3D", /* and the node's name */
+	},
+	[OBJECT_SERVICE_CIDR] = {
+		.kind = OBJECT_SERVICE_CIDR,
+		.name = "ServiceCIDR",
+		.api_version = "networking.k8s.io/v1",
+		.path = "/apis/networking.k8s.io/v1/servicecidrs",
+		.selector = "",
+		.optional = true,
 	},
 };
 
@@ -102,7 +111,7 @@ static const struct source_ops kube_ops = {
 	.status = kube_status,
 };
 
-/* Starts the three lists. */
+/* Starts the list of each kind. */
 static int start(struct kube *kube, const struct source_options *options,
 		 const struct kube_limits *limits)
 {

@@ -163,7 +163,8 @@ static char *make_path(const struct reflector *r)
 			       WATCH_MIN_S + arc4random_uniform(WATCH_MAX_S - WATCH_MIN_S + 1),
 			       r->kind.selector);
 	else if (r->whole)
-		len = asprintf(&path, "%s?%s", r->kind.path, r->kind.selector + 1);
+		len = asprintf(&path, "%s?%s", r->kind.path,
+			       *r->kind.selector ? r->kind.selector + 1 : "");
 	else
 		len = asprintf(&path, "%s?limit=%d%s%s%s", r->kind.path, PAGE_OBJECTS,
 			       encoded ? "&continue=" : "", encoded ? encoded : "",

@@ -25,7 +25,8 @@ struct reflector_kind {
 	const char *name; /* "Service" */
 	const char *api_version;
 	const char *path;     /* "/api/v1/services" */
-	const char *selector; /* encoded query, begins with & */
+	const char *selector; /* encoded query, begins with &; or "" */
+	bool optional;	      /* an older API server may not have it: no failure */
 };
 
 /* Longer than what a healthy server keeps us waiting; tests are in a hurry. */
@@ -34,6 +35,7 @@ struct reflector_times {
 	uint64_t receive_ms;  /* without a byte: the connection is dead (S-285) */
 	uint64_t short_ms;    /* an eventless watch of less is a failure (S-281) */
 	uint64_t complain_ms; /* the same error is logged once in so long */
+	uint64_t absent_ms;   /* until a kind that the server lacks is asked for again */
 };
 
 /* All of it has to live until reflector_free(). */

@@ -87,6 +87,23 @@ static bool take_page(struct reflector *r, json_t *page)
 	return changed;
 }
 
+/*
+ * The server has no such kind: nothing is known, nothing is wrong, and it may
+ * be upgraded one day.
+ */
+static void take_absence(struct reflector *r)
+{
+	unsigned int held;
+
+	if (complaint_allowed(&r->complaints, COMPLAINT_ABSENT, reflector_now_ms(r), UINT64_MAX,
+			      &held))
+		log_info("kube: %s: the API server does not have %s, going on without",
+			 r->kind.name, r->kind.api_version);
+	backoff_reset(&r->list_backoff);
+	reflector_set_connected(r, true);
+	reflector_retry(r, REFLECTOR_LIST, r->options.times->absent_ms);
+}
+
 static void on_list_done(void *context, const struct http_result *result)
 {
 	struct reflector *r = context;
@@ -103,6 +120,8 @@ static void on_list_done(void *context, const struct http_result *result)
 		if (expired) {
 			r->whole = true;
 			reflector_begin(r, REFLECTOR_LIST);
+		} else if (!result->failure && result->status == 404 && r->kind.optional) {
+			take_absence(r);
 		} else {
 			reflector_failed(r, REFLECTOR_LIST, result);
 		}

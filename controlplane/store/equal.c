@@ -55,7 +55,8 @@ bool service_equal(const struct service *a, const struct service *b)
 			      b->n_source_ranges) &&
 	       a->internal_policy == b->internal_policy &&
 	       a->external_policy == b->external_policy && a->affinity_s == b->affinity_s &&
-	       a->health_check_node_port == b->health_check_node_port;
+	       a->health_check_node_port == b->health_check_node_port && a->leave == b->leave &&
+	       a->drain_s == b->drain_s && a->ranges_everywhere == b->ranges_everywhere;
 }
 
 static bool names_equal(const char *const *a, size_t n_a, const char *const *b, size_t n_b)
@@ -88,7 +89,13 @@ bool slice_equal(const struct slice *a, const struct slice *b)
 
 bool node_equal(const struct node *a, const struct node *b)
 {
-	return a->zone == b->zone &&
+	return a->zone == b->zone && a->deleting == b->deleting &&
+	       a->to_be_deleted == b->to_be_deleted &&
 	       addresses_equal(a->addresses, a->n_addresses, b->addresses, b->n_addresses) &&
 	       prefixes_equal(a->pod_cidrs, a->n_pod_cidrs, b->pod_cidrs, b->n_pod_cidrs);
+}
+
+bool service_cidr_equal(const struct service_cidr *a, const struct service_cidr *b)
+{
+	return prefixes_equal(a->prefixes, a->n_prefixes, b->prefixes, b->n_prefixes);
 }

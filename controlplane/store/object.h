@@ -21,6 +21,7 @@ enum object_kind {
 	OBJECT_SERVICE,
 	OBJECT_SLICE,
 	OBJECT_NODE,
+	OBJECT_SERVICE_CIDR,
 	OBJECT_KIND_MAX,
 };
 
@@ -31,10 +32,10 @@ struct object_address {
 };
 
 struct service_port {
-	const char *name; /* interned, "" when absent */
-	uint16_t port;	  /* host order, 1 ... 65535 */
+	const char *name;   /* interned, "" when absent */
+	uint16_t port;	    /* host order, 1 ... 65535 */
 	uint16_t node_port; /* host order, 0: none */
-	uint8_t proto;	  /* IPPROTO_TCP, _UDP or _SCTP */
+	uint8_t proto;	    /* IPPROTO_TCP, _UDP or _SCTP */
 };
 
 enum traffic_policy { POLICY_CLUSTER, POLICY_LOCAL };
@@ -66,8 +67,12 @@ struct service {
 	size_t n_source_ranges;
 	enum traffic_policy internal_policy; /* S-032 */
 	enum traffic_policy external_policy; /* as written; S-031 is resolve's */
-	uint32_t affinity_s; /* 0: no ClientIP affinity (S-036) */
-	uint16_t health_check_node_port; /* 0: none */
+	uint32_t affinity_s;		     /* 0: no ClientIP affinity (S-036) */
+	uint16_t health_check_node_port;     /* 0: none */
+	/* Annotations of sluice's own (docs/annotations.md). */
+	enum sl_leave leave;
+	uint32_t drain_s;	/* with SL_LEAVE_DRAIN; else 0 */
+	bool ranges_everywhere; /* source_ranges hold for node ports and external IPs too */
 };
 
 struct slice_port {
@@ -106,6 +111,15 @@ struct node {
 	size_t n_addresses;
 	struct ip_prefix *pod_cidrs;
 	size_t n_pod_cidrs;
+	bool deleting;	    /* it has a deletionTimestamp (S-214) */
+	bool to_be_deleted; /* tainted ToBeDeletedByClusterAutoscaler (S-214) */
+};
+
+/* ServiceCIDR, networking.k8s.io/v1: what cluster IPs are allocated from (S-122). */
+struct service_cidr {
+	char *name;
+	struct ip_prefix *prefixes;
+	size_t n_prefixes;
 };
 
 /*
@@ -126,11 +140,14 @@ struct node {
 int service_parse(const json_t *json, struct service **ret, char error[OBJECT_ERROR_MAX]);
 int slice_parse(const json_t *json, struct slice **ret, char error[OBJECT_ERROR_MAX]);
 int node_parse(const json_t *json, struct node **ret, char error[OBJECT_ERROR_MAX]);
+int service_cidr_parse(const json_t *json, struct service_cidr **ret, char error[OBJECT_ERROR_MAX]);
 
 /* Take NULL too. */
 void service_free(struct service *service);
 void slice_free(struct slice *slice);
 void node_free(struct node *node);
+void service_cidr_free(struct service_cidr *cidr);
 SL_DEFINE_AUTO(service)
 SL_DEFINE_AUTO(slice)
 SL_DEFINE_AUTO(node)
+SL_DEFINE_AUTO(service_cidr)

@@ -3,14 +3,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/store/annotations.h"
 #include "controlplane/store/intern.h"
 #include "controlplane/store/reader.h"
 
 #define AFFINITY_DEFAULT_S 10800
 #define AFFINITY_MAX_S	   86400
 #define PORT_MAX	   65535
-/* Room for the longest prefix that makes sense, without white space around. */
-#define PREFIX_TEXT_MAX 128
 
 void service_free(struct service *service)
 {
@@ -286,53 +285,6 @@ static int read_vips(struct reader *reader, const struct field *root, struct ser
 	return 0;
 }
 
-/* Trims white space (S-050). */
-static bool parse_range(const char *text, struct ip_prefix *ret)
-{
-	static const char space[] = " \t\r\n\v\f";
-	char trimmed[PREFIX_TEXT_MAX];
-
-	text += strspn(text, space);
-
-	size_t len = strlen(text);
-
-	while (len && strchr(space, text[len - 1]))
-		len--;
-	if (len >= sizeof(trimmed))
-		return false;
-	memcpy(trimmed, text, len);
-	trimmed[len] = '\0';
-	return !ip_prefix_parse(trimmed, ret);
-}
-
-static int read_source_ranges(struct reader *reader, const struct field *spec,
-			      struct service *service)
-{
-	struct field list;
-	size_t n;
-	int err = field_list(reader, spec, "loadBalancerSourceRanges", &list, &n);
-
-	if (err || !n)
-		return err;
-	service->source_ranges = calloc(n, sizeof(*service->source_ranges));
-	if (!service->source_ranges)
-		return reader_no_memory(reader);
-	for (size_t i = 0; i < n; i++) {
-		struct field field = field_at(&list, i);
-		struct ip_prefix *next = &service->source_ranges[service->n_source_ranges];
-		const char *text;
-
-		err = element_string(reader, &field, &text);
-		if (err)
-			return err;
-		if (parse_range(text, next))
-			service->n_source_ranges++;
-		else
-			reader_note(reader, &field, "skipped: \"%.50s\" is no CIDR", text);
-	}
-	return 0;
-}
-
 /* S-036 */
 static int read_affinity(struct reader *reader, const struct field *spec, struct service *service)
 {
@@ -399,11 +351,14 @@ int service_parse(const json_t *json, struct service **ret, char error[OBJECT_ER
 	if (!err)
 		err = read_vips(&reader, &root, service);
 	if (!err)
-		err = read_source_ranges(&reader, &spec, service);
+		err = reader_prefixes(&reader, &spec, "loadBalancerSourceRanges",
+				      &service->source_ranges, &service->n_source_ranges);
 	if (!err)
 		err = read_affinity(&reader, &spec, service);
 	if (!err)
 		err = read_policies(&reader, &spec, service);
+	if (!err)
+		err = annotations_read(&reader, &metadata, service);
 	if (err)
 		return err;
 	reader_end(&reader);

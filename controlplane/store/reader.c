@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "controlplane/store/intern.h"
@@ -9,6 +10,8 @@
 
 /* DNS labels (RFC 1123): Services, namespaces and ports have no longer names. */
 #define NAME_MAX_BYTES 63
+/* Room for the longest prefix that makes sense, without white space around. */
+#define PREFIX_TEXT_MAX 128
 
 struct field field_of(const struct field *parent, const char *key)
 {
@@ -269,6 +272,55 @@ bool reader_address(struct reader *reader, const struct field *field, const char
 	}
 	*ret = (struct object_address) { .addr = addr, .family = family };
 	return true;
+}
+
+/* Trims white space (S-050). */
+static bool parse_prefix(const char *text, struct ip_prefix *ret)
+{
+	static const char space[] = " \t\r\n\v\f";
+	char trimmed[PREFIX_TEXT_MAX];
+
+	text += strspn(text, space);
+
+	size_t len = strlen(text);
+
+	while (len && strchr(space, text[len - 1]))
+		len--;
+	if (len >= sizeof(trimmed))
+		return false;
+	memcpy(trimmed, text, len);
+	trimmed[len] = '\0';
+	return !ip_prefix_parse(trimmed, ret);
+}
+
+int reader_prefixes(struct reader *reader, const struct field *parent, const char *key,
+		    struct ip_prefix **ret, size_t *ret_n)
+{
+	struct field list;
+	size_t n;
+	int err = field_list(reader, parent, key, &list, &n);
+
+	if (err || !n)
+		return err;
+
+	struct ip_prefix *prefixes = calloc(n, sizeof(*prefixes));
+
+	if (!prefixes)
+		return reader_no_memory(reader);
+	*ret = prefixes;
+	for (size_t i = 0; i < n; i++) {
+		struct field field = field_at(&list, i);
+		const char *text = "";
+
+		err = element_string(reader, &field, &text);
+		if (err)
+			return err;
+		if (parse_prefix(text, &prefixes[*ret_n]))
+			(*ret_n)++;
+		else
+			reader_note(reader, &field, "skipped: \"%.50s\" is no CIDR", text);
+	}
+	return 0;
 }
 
 int reader_no_memory(struct reader *reader)

@@ -92,6 +92,13 @@ int reader_name_fits(struct reader *reader, const struct field *field, const cha
 bool reader_address(struct reader *reader, const struct field *field, const char *text,
 		    struct object_address *ret);
 
+/*
+ * Reads a list of CIDRs into a new array, which is the caller's also when this
+ * fails. One that is none is told as skipped.
+ */
+int reader_prefixes(struct reader *reader, const struct field *parent, const char *key,
+		    struct ip_prefix **ret, size_t *ret_n);
+
 /* Says that memory ran out. Returns -ENOMEM. */
 int reader_no_memory(struct reader *reader);
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "controlplane/store/cluster.h"
 #include "controlplane/store/entry.h"
 #include "controlplane/store/equal.h"
 #include "controlplane/store/store.h"
@@ -18,8 +19,7 @@ struct held_slice {
 struct store {
 	struct table entries; /* of struct entry, by the name of the Service */
 	struct table slices;  /* of struct held_slice, by the name of the slice */
-	struct node *node;
-	uint32_t node_round;
+	struct cluster cluster;
 	size_t n_services;
 	struct entry *first_changed, *last_changed;
 	/* Taken and out of the table; what was taken stays valid for a while. */
@@ -86,7 +86,7 @@ void store_free(struct store *store)
 	}
 	table_clear(&store->entries);
 	table_clear(&store->slices);
-	node_free(store->node);
+	cluster_clear(&store->cluster);
 	free(store->sorted);
 	free(store);
 }
@@ -256,17 +256,14 @@ int store_put_slice(struct store *store, struct slice *slice_)
 	return 1;
 }
 
-int store_put_node(struct store *store, struct node *node_)
+int store_put_node(struct store *store, struct node *node)
 {
-	sl_auto(node) node = node_;
-	const struct node *old = store->node;
+	return cluster_put_node(&store->cluster, node, store->round[OBJECT_NODE]);
+}
 
-	store->node_round = store->round[OBJECT_NODE];
-	if (old && !strcmp(old->name, node->name) && node_equal(old, node))
-		return 0;
-	node_free(store->node);
-	store->node = sl_take(node);
-	return 1;
+int store_put_service_cidr(struct store *store, struct service_cidr *cidr)
+{
+	return cluster_put_cidr(&store->cluster, cidr, store->round[OBJECT_SERVICE_CIDR]);
 }
 
 static void remove_service(struct store *store, struct entry *entry)
@@ -283,12 +280,6 @@ static void remove_slice(struct store *store, struct held_slice *held)
 	table_remove(&store->slices, held->hash, held);
 	slice_free(held->slice);
 	free(held);
-}
-
-static void remove_node(struct store *store)
-{
-	node_free(store->node);
-	store->node = NULL;
 }
 
 int store_remove(struct store *store, enum object_kind kind, const char *namespace_,
@@ -313,10 +304,8 @@ int store_remove(struct store *store, enum object_kind kind, const char *namespa
 		remove_slice(store, held);
 		return 1;
 	case OBJECT_NODE:
-		if (!store->node || strcmp(store->node->name, name))
-			return 0;
-		remove_node(store);
-		return 1;
+	case OBJECT_SERVICE_CIDR:
+		return cluster_remove(&store->cluster, kind, name);
 	case OBJECT_KIND_MAX:
 		break;
 	}
@@ -340,8 +329,8 @@ int store_keep(struct store *store, enum object_kind kind, const char *namespace
 		round = held ? &held->round : NULL;
 		break;
 	case OBJECT_NODE:
-		if (store->node && !strcmp(store->node->name, name))
-			round = &store->node_round;
+	case OBJECT_SERVICE_CIDR:
+		round = cluster_round(&store->cluster, kind, name);
 		break;
 	case OBJECT_KIND_MAX:
 		break;
@@ -398,10 +387,8 @@ size_t store_list_end(struct store *store, enum object_kind kind)
 	case OBJECT_SLICE:
 		return sweep_slices(store);
 	case OBJECT_NODE:
-		if (!store->node || store->node_round == store->round[OBJECT_NODE])
-			return 0;
-		remove_node(store);
-		return 1;
+	case OBJECT_SERVICE_CIDR:
+		return cluster_sweep(&store->cluster, kind, store->round[kind]);
 	case OBJECT_KIND_MAX:
 		break;
 	}
@@ -462,7 +449,24 @@ void store_touch_all(struct store *store)
 
 const struct node *store_node(const struct store *store)
 {
-	return store->node;
+	return store->cluster.node;
+}
+
+void store_each_service_cidr(const struct store *store,
+			     void (*each)(void *context, const struct ip_prefix *prefix),
+			     void *context)
+{
+	for (size_t i = 0; i < store->cluster.n_cidrs; i++) {
+		const struct service_cidr *cidr = store->cluster.cidrs[i].cidr;
+
+		for (size_t at = 0; at < cidr->n_prefixes; at++)
+			each(context, &cidr->prefixes[at]);
+	}
+}
+
+uint64_t store_node_version(const struct store *store)
+{
+	return store->cluster.version;
 }
 
 size_t store_count(const struct store *store, enum object_kind kind)
@@ -473,7 +477,9 @@ size_t store_count(const struct store *store, enum object_kind kind)
 	case OBJECT_SLICE:
 		return store->slices.n;
 	case OBJECT_NODE:
-		return store->node ? 1 : 0;
+		return store->cluster.node ? 1 : 0;
+	case OBJECT_SERVICE_CIDR:
+		return store->cluster.n_cidrs;
 	case OBJECT_KIND_MAX:
 		break;
 	}

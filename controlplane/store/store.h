@@ -26,6 +26,7 @@ SL_DEFINE_AUTO(store)
 int store_put_service(struct store *store, struct service *service);
 int store_put_slice(struct store *store, struct slice *slice);
 int store_put_node(struct store *store, struct node *node);
+int store_put_service_cidr(struct store *store, struct service_cidr *cidr);
 
 /* Remove an object by name. Returns 1, or 0 if there is none. */
 int store_remove(struct store *store, enum object_kind kind, const char *namespace_,
@@ -61,7 +62,7 @@ void store_received(struct store *store, uint64_t when_ns);
 struct store_service {
 	const char *namespace_;
 	const char *name;
-	const struct service *service; /* NULL: deleted, or only slices known */
+	const struct service *service;	   /* NULL: deleted, or only slices known */
 	const struct slice *const *slices; /* ordered by slice name */
 	size_t n_slices;
 	uint64_t received_ns; /* of the first change since it was last taken */
@@ -78,6 +79,17 @@ void store_touch_all(struct store *store);
 
 /* The node, or NULL. */
 const struct node *store_node(const struct store *store);
+
+/* Calls `each` for every prefix of every ServiceCIDR, ordered by their names. */
+void store_each_service_cidr(const struct store *store,
+			     void (*each)(void *context, const struct ip_prefix *prefix),
+			     void *context);
+
+/*
+ * Goes up whenever the node or the ServiceCIDRs changed, which touches no
+ * Service by itself: compare it with what it was.
+ */
+uint64_t store_node_version(const struct store *store);
 
 size_t store_count(const struct store *store, enum object_kind kind);
 

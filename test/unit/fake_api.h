@@ -18,7 +18,7 @@
 
 #include "common/mem.h"
 
-enum fake_kind { FAKE_SERVICE, FAKE_SLICE, FAKE_NODE, FAKE_KIND_MAX };
+enum fake_kind { FAKE_SERVICE, FAKE_SLICE, FAKE_NODE, FAKE_CIDR, FAKE_KIND_MAX };
 
 enum fake_end { FAKE_OPEN, FAKE_CLEAN, FAKE_BROKEN };
 
@@ -66,6 +66,7 @@ static const struct {
 	{ "/api/v1/services", "Service" },
 	{ "/apis/discovery.k8s.io/v1/endpointslices", "EndpointSlice" },
 	{ "/api/v1/nodes", "Node" },
+	{ "/apis/networking.k8s.io/v1/servicecidrs", "ServiceCIDR" },
 };
 
 /* Sends the stream of a kind as it is written; `context` is its number and kind. */

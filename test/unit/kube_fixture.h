@@ -102,6 +102,7 @@ static void setup(void)
 			.receive_ms = 60000,
 			.short_ms = 0,
 			.complain_ms = 60000,
+			.absent_ms = 60000,
 		},
 		.line_max = 64 * 1024,
 	};
@@ -251,7 +252,15 @@ static const struct service *find(const char *name)
 	return search.found;
 }
 
-static bool watching(void)
+static inline bool all_listed(void)
+{
+	for (int kind = 0; kind < OBJECT_KIND_MAX; kind++)
+		if (!store_listed(store, (enum object_kind)kind))
+			return false;
+	return true;
+}
+
+static inline bool watching(void)
 {
 	return fake_count(FAKE_SERVICE, true) > 0;
 }

@@ -72,6 +72,7 @@ static inline __attribute__((unused)) json_t *json_of(const char *text)
 DEFINE_READERS(service)
 DEFINE_READERS(slice)
 DEFINE_READERS(node)
+DEFINE_READERS(service_cidr)
 
 static inline __attribute__((unused)) struct sl_addr addr_of(const char *text)
 {

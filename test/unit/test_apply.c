@@ -74,6 +74,9 @@ START_TEST(each_kind_goes_to_its_place)
 	ck_assert_int_eq(apply(SERVICE("", "10.96.0.1", "80")), 1);
 	ck_assert_int_eq(apply(SLICE("")), 1);
 	ck_assert_int_eq(apply("{apiVersion: v1, kind: Node, metadata: {name: n1}}"), 1);
+	ck_assert_int_eq(apply("{apiVersion: networking.k8s.io/v1, kind: ServiceCIDR, metadata: "
+			       "{name: kubernetes}, spec: {cidrs: [10.96.0.0/12]}}"),
+			 1);
 	for (int kind = 0; kind < OBJECT_KIND_MAX; kind++)
 		ck_assert_uint_eq(store_count(store, (enum object_kind)kind), 1);
 }
@@ -103,6 +106,7 @@ static const char *const others[] = {
 	"{apiVersion: apps/v1, kind: Deployment, metadata: {name: a, namespace: b}}",
 	"{apiVersion: serving.knative.dev/v1, kind: Service, metadata: {name: a, namespace: b}}",
 	"{apiVersion: discovery.k8s.io/v1beta1, kind: EndpointSlice, metadata: {name: a}}",
+	"{apiVersion: networking.k8s.io/v1beta1, kind: ServiceCIDR, metadata: {name: a}}",
 	"{apiVersion: v1, kind: Endpoints, metadata: {name: web, namespace: default}}",
 };
 

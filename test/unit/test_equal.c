@@ -150,6 +150,7 @@ static const char *const nodes[] = {
 	"'status':{'addresses':[{'type':'InternalIP','address':'192.168.0.3'}]}",
 	"'spec':{'podCIDR':'10.0.1.0/24'}",
 	"'spec':{'podCIDR':'10.0.1.0/25'}",
+	"'spec':{'taints':[{'key':'ToBeDeletedByClusterAutoscaler'}]}",
 };
 
 START_TEST(nodes_are_equal_only_to_themselves)
@@ -170,6 +171,46 @@ START_TEST(nodes_are_equal_only_to_themselves)
 }
 END_TEST
 
+START_TEST(node_that_is_being_deleted_is_another_one)
+{
+	sl_auto(node) a = node_of("{'metadata':{'name':'n'}}");
+	sl_auto(node) b = node_of("{'metadata':{'name':'n','deletionTimestamp':'x'}}");
+	sl_auto(node) c = node_of("{'metadata':{'name':'n','deletionTimestamp':'y'}}");
+
+	ck_assert(!node_equal(a, b));
+	ck_assert(node_equal(b, c));
+}
+END_TEST
+
+static const char *const annotations[] = {
+	"'a':'b'",
+	"'sluice.dev/on-endpoint-removal':'reset'",
+	"'sluice.dev/on-endpoint-removal':'drain=5s'",
+	"'sluice.dev/on-endpoint-removal':'drain=6s'",
+	"'sluice.dev/source-ranges':'all'",
+};
+
+START_TEST(services_that_differ_in_an_annotation_of_ours_are_not_equal)
+{
+	struct service *parsed[SL_COUNT(annotations)];
+	char text[256];
+
+	for (size_t i = 0; i < SL_COUNT(annotations); i++) {
+		snprintf(text, sizeof(text),
+			 "{'metadata':{'name':'web','annotations':{%s}},"
+			 "'spec':{'clusterIP':'10.96.0.1'}}",
+			 annotations[i]);
+		parsed[i] = service_of(text);
+	}
+	for (size_t i = 0; i < SL_COUNT(annotations); i++)
+		for (size_t j = 0; j < SL_COUNT(annotations); j++)
+			ck_assert_msg(service_equal(parsed[i], parsed[j]) == (i == j), "%s, %s",
+				      annotations[i], annotations[j]);
+	for (size_t i = 0; i < SL_COUNT(annotations); i++)
+		service_free(parsed[i]);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("equal");
@@ -184,6 +225,8 @@ int main(void)
 	tcase_add_loop_test(tc, slices_that_say_the_same_are_equal, 0, SL_COUNT(contents));
 	tcase_add_test(tc, slices_of_different_services_are_not_equal);
 	tcase_add_test(tc, nodes_are_equal_only_to_themselves);
+	tcase_add_test(tc, node_that_is_being_deleted_is_another_one);
+	tcase_add_test(tc, services_that_differ_in_an_annotation_of_ours_are_not_equal);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }

@@ -4,7 +4,7 @@
 
 #include "kube_fixture.h"
 
-START_TEST(all_three_kinds_are_listed_and_stored)
+START_TEST(all_kinds_are_listed_and_stored)
 {
 	list_services("web", "10", "");
 	fake_list(FAKE_SLICE, 200,
@@ -19,8 +19,13 @@ START_TEST(all_three_kinds_are_listed_and_stored)
 		"{\"kind\":\"NodeList\",\"apiVersion\":\"v1\",\"metadata\":{\"resourceVersion\":"
 		"\"12\"},\"items\":[{\"metadata\":{\"name\":\"node-1\"},\"status\":{\"addresses\":"
 		"[{\"type\":\"InternalIP\",\"address\":\"192.168.0.1\"}]}}]}");
+	fake_list(FAKE_CIDR, 200,
+		  "{\"kind\":\"ServiceCIDRList\",\"apiVersion\":\"networking.k8s.io/v1\","
+		  "\"metadata\":{\"resourceVersion\":\"13\"},\"items\":[{\"metadata\":{\"name\":"
+		  "\"kubernetes\"},\"spec\":{\"cidrs\":[\"10.96.0.0/12\"]}}]}");
 	start();
-	UNTIL(services() == 1 && store_count(store, OBJECT_SLICE) == 1 && store_node(store));
+	UNTIL(services() == 1 && store_count(store, OBJECT_SLICE) == 1 && store_node(store) &&
+	      store_count(store, OBJECT_SERVICE_CIDR) == 1);
 	ck_assert_str_eq(store_node(store)->name, "node-1");
 	ck_assert(store_listed(store, OBJECT_SERVICE) && store_listed(store, OBJECT_SLICE));
 }
@@ -36,16 +41,23 @@ static const struct {
 	{ FAKE_SLICE, "/apis/discovery.k8s.io/v1/endpointslices?limit=500"
 		      "&labelSelector=%21service.kubernetes.io%2Fheadless" },
 	{ FAKE_NODE, "/api/v1/nodes?limit=500&fieldSelector=metadata.name%3Dnode-1" },
+	{ FAKE_CIDR, "/apis/networking.k8s.io/v1/servicecidrs?limit=500" },
 };
 
 START_TEST(lists_and_watches_carry_the_selectors)
 {
-	const char *selector = strchr(paths[_i].uri, '&');
+	const char *selector = strchrnul(paths[_i].uri, '&');
+	size_t len = strlen(selector);
 
 	start();
 	UNTIL(fake_count(paths[_i].kind, true) == 1);
 	ck_assert_str_eq(fake_request(paths[_i].kind, false, 0).uri, paths[_i].uri);
-	ck_assert_ptr_nonnull(strstr(fake_request(paths[_i].kind, true, 0).uri, selector));
+
+	struct fake_request watch = fake_request(paths[_i].kind, true, 0);
+	ck_assert_uint_gt(strlen(watch.uri), len);
+	ck_assert_str_eq(watch.uri + strlen(watch.uri) - len, selector);
+	if (!len)
+		ck_assert_ptr_null(strstr(watch.uri, "elector"));
 }
 END_TEST
 
@@ -61,9 +73,8 @@ END_TEST
 START_TEST(an_empty_list_is_a_complete_one)
 {
 	start();
-	UNTIL(store_listed(store, OBJECT_SERVICE) && store_listed(store, OBJECT_SLICE) &&
-	      store_listed(store, OBJECT_NODE));
-	ck_assert_uint_eq(n_changed, 3);
+	UNTIL(all_listed());
+	ck_assert_uint_eq(n_changed, OBJECT_KIND_MAX);
 }
 END_TEST
 
@@ -197,6 +208,26 @@ START_TEST(an_event_may_come_in_pieces)
 }
 END_TEST
 
+START_TEST(events_change_the_service_cidrs)
+{
+	start();
+	UNTIL(fake_count(FAKE_CIDR, true) == 1);
+	fake_send(FAKE_CIDR,
+		  "{\"type\":\"ADDED\",\"object\":{\"kind\":\"ServiceCIDR\",\"apiVersion\":"
+		  "\"networking.k8s.io/v1\",\"metadata\":{\"name\":\"more\","
+		  "\"resourceVersion\":\"14\"},\"spec\":{\"cidrs\":[\"10.112.0.0/16\"]}}}\n");
+	UNTIL(store_count(store, OBJECT_SERVICE_CIDR) == 1);
+
+	uint64_t version = store_node_version(store);
+	fake_send(FAKE_CIDR,
+		  "{\"type\":\"DELETED\",\"object\":{\"kind\":\"ServiceCIDR\","
+		  "\"apiVersion\":\"networking.k8s.io/v1\",\"metadata\":{\"name\":\"more\","
+		  "\"resourceVersion\":\"15\"},\"spec\":{\"cidrs\":[\"10.112.0.0/16\"]}}}\n");
+	UNTIL(store_count(store, OBJECT_SERVICE_CIDR) == 0);
+	ck_assert_uint_gt(store_node_version(store), version);
+}
+END_TEST
+
 START_TEST(a_stream_that_ends_is_watched_on_from_its_last_event)
 {
 	start();
@@ -216,7 +247,7 @@ START_TEST(a_bookmark_moves_the_version_and_nothing_else)
 {
 	list_services("web", "10", "");
 	start();
-	UNTIL(watching() && store_listed(store, OBJECT_NODE) && store_listed(store, OBJECT_SLICE));
+	UNTIL(watching() && all_listed());
 	size_t changed = n_changed;
 
 	fake_send(FAKE_SERVICE,
@@ -235,7 +266,7 @@ END_TEST
 START_TEST(changed_is_called_once_for_events_that_come_together)
 {
 	start();
-	UNTIL(watching() && store_listed(store, OBJECT_NODE) && store_listed(store, OBJECT_SLICE));
+	UNTIL(watching() && all_listed());
 	size_t changed = n_changed;
 
 	sl_auto_mem char *a = service("a", 11), *b = service("b", 12);
@@ -279,7 +310,8 @@ START_TEST(status_tells_of_each_kind)
 {
 	list_services("web", "10", "");
 	start();
-	UNTIL(watching() && fake_count(FAKE_SLICE, true) && fake_count(FAKE_NODE, true));
+	UNTIL(watching() && fake_count(FAKE_SLICE, true) && fake_count(FAKE_NODE, true) &&
+	      fake_count(FAKE_CIDR, true));
 	send_service("ADDED", "api", 11);
 	UNTIL(services() == 2);
 
@@ -289,7 +321,7 @@ START_TEST(status_tells_of_each_kind)
 	ck_assert(json_is_true(member(status, "connected")));
 	ck_assert_uint_eq(strlen(json_string_value(member(status, "since"))), 20);
 	ck_assert_ptr_null(json_object_get(status, "error"));
-	ck_assert_uint_eq(json_array_size(member(status, "kinds")), 3);
+	ck_assert_uint_eq(json_array_size(member(status, "kinds")), 4);
 	ck_assert_str_eq(json_string_value(member(kind, "kind")), "Service");
 	ck_assert(json_is_true(member(kind, "listed")));
 	ck_assert_str_eq(json_string_value(member(kind, "resourceVersion")), "11");
@@ -348,7 +380,7 @@ END_TEST
 START_TEST(it_can_be_freed_by_the_one_it_tells_of_an_event)
 {
 	start();
-	UNTIL(watching() && store_listed(store, OBJECT_NODE) && store_listed(store, OBJECT_SLICE));
+	UNTIL(watching() && all_listed());
 	free_when_changed = true;
 	send_service("ADDED", "web", 11);
 	UNTIL(!source);
@@ -364,7 +396,7 @@ int main(void)
 	SRunner *runner = srunner_create(suite);
 
 	tcase_add_checked_fixture(list, setup, teardown);
-	tcase_add_test(list, all_three_kinds_are_listed_and_stored);
+	tcase_add_test(list, all_kinds_are_listed_and_stored);
 	tcase_add_loop_test(list, lists_and_watches_carry_the_selectors, 0, (int)SL_COUNT(paths));
 	tcase_add_test(list, the_token_is_sent);
 	tcase_add_test(list, an_empty_list_is_a_complete_one);
@@ -378,6 +410,7 @@ int main(void)
 	tcase_add_checked_fixture(watch, setup, teardown);
 	tcase_add_test(watch, a_watch_begins_where_the_list_ended);
 	tcase_add_test(watch, events_add_change_and_remove_objects);
+	tcase_add_test(watch, events_change_the_service_cidrs);
 	tcase_add_test(watch, an_event_may_come_in_pieces);
 	tcase_add_test(watch, a_stream_that_ends_is_watched_on_from_its_last_event);
 	tcase_add_test(watch, a_bookmark_moves_the_version_and_nothing_else);

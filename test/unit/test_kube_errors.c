@@ -133,6 +133,49 @@ START_TEST(a_list_that_is_refused_is_logged_and_tried_again)
 }
 END_TEST
 
+/* S-240 */
+START_TEST(a_server_without_service_cidrs_lacks_nothing)
+{
+	fake_list(FAKE_CIDR, 404, "404 page not found");
+	start();
+	UNTIL(watching() && fake_count(FAKE_SLICE, true) && fake_count(FAKE_NODE, true) &&
+	      logged("ServiceCIDR: the API server does not have networking.k8s.io/v1") == 1);
+
+	json_t *status = source_status(source);
+	const json_t *cidrs = json_array_get(json_object_get(status, "kinds"), OBJECT_SERVICE_CIDR);
+	ck_assert(json_is_true(json_object_get(status, "connected")));
+	ck_assert_ptr_null(json_object_get(status, "error"));
+	ck_assert_str_eq(json_string_value(json_object_get(cidrs, "kind")), "ServiceCIDR");
+	ck_assert(json_is_false(json_object_get(cidrs, "listed")));
+	json_decref(status);
+	rest(100);
+	ck_assert_uint_eq(fake_count(FAKE_CIDR, false), 1);
+	ck_assert_uint_eq(fake_count(FAKE_CIDR, true), 0);
+	ck_assert_uint_eq(logged("ServiceCIDR: list"), 0);
+}
+END_TEST
+
+START_TEST(a_server_that_learns_of_service_cidrs_is_asked_again)
+{
+	limits.times.absent_ms = 20;
+	fake_list(FAKE_CIDR, 404, "404 page not found");
+	fake_list(FAKE_CIDR, 404, "404 page not found");
+	start();
+	UNTIL(store_listed(store, OBJECT_SERVICE_CIDR) && fake_count(FAKE_CIDR, true) == 1);
+	ck_assert_uint_eq(fake_count(FAKE_CIDR, false), 3);
+	ck_assert_uint_eq(logged("ServiceCIDR: the API server does not have"), 1);
+}
+END_TEST
+
+START_TEST(service_cidrs_that_may_not_be_read_are_an_error)
+{
+	fake_list(FAKE_CIDR, 403, "{\"kind\":\"Status\",\"message\":\"forbidden\"}");
+	start();
+	UNTIL(logged("ServiceCIDR: list: answered 403: forbidden") == 1);
+	UNTIL(store_listed(store, OBJECT_SERVICE_CIDR));
+}
+END_TEST
+
 START_TEST(a_list_that_fails_between_pages_begins_again_and_removes_nothing)
 {
 	list_services("a b", "10", "");
@@ -574,6 +617,9 @@ int main(void)
 
 	tcase_add_loop_test(list, a_list_that_is_refused_is_logged_and_tried_again, 0,
 			    (int)SL_COUNT(statuses));
+	tcase_add_test(list, a_server_without_service_cidrs_lacks_nothing);
+	tcase_add_test(list, a_server_that_learns_of_service_cidrs_is_asked_again);
+	tcase_add_test(list, service_cidrs_that_may_not_be_read_are_an_error);
 	tcase_add_loop_test(list, a_list_that_fails_between_pages_begins_again_and_removes_nothing,
 			    0, 2);
 	tcase_add_test(list, a_list_that_is_cut_off_removes_nothing);

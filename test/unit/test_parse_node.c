@@ -88,6 +88,35 @@ START_TEST(bad_pod_cidr_is_skipped_and_told)
 }
 END_TEST
 
+/* S-214 */
+static const struct {
+	const char *text;
+	bool deleting, to_be_deleted;
+} leaving[] = {
+	{ NODE("'spec':{}"), false, false },
+	{ "{'metadata':{'name':'a','deletionTimestamp':'2026-01-02T03:04:05Z'}}", true, false },
+	{ "{'metadata':{'name':'a','deletionTimestamp':null}}", false, false },
+	{ NODE("'spec':{'taints':[{'key':'ToBeDeletedByClusterAutoscaler','value':'1700000000',"
+	       "'effect':'NoSchedule'}]}"),
+	  false, true },
+	{ NODE("'spec':{'taints':[{'key':'other','effect':'NoExecute'},"
+	       "{'key':'ToBeDeletedByClusterAutoscaler'}]}"),
+	  false, true },
+	{ NODE("'spec':{'unschedulable':true,'taints':[{'key':'node.kubernetes.io/unschedulable'},"
+	       "{'key':'node.kubernetes.io/not-ready'},"
+	       "{'key':'DeletionCandidateOfClusterAutoscaler'}]}"),
+	  false, false },
+};
+
+START_TEST(node_that_leaves_is_told_from_one_that_is_only_cordoned)
+{
+	sl_auto(node) node = node_of(leaving[_i].text);
+
+	ck_assert_int_eq(node->deleting, leaving[_i].deleting);
+	ck_assert_int_eq(node->to_be_deleted, leaving[_i].to_be_deleted);
+}
+END_TEST
+
 static const struct {
 	const char *text, *error;
 } refused[] = {
@@ -98,6 +127,13 @@ static const struct {
 	  "Node node-a: spec.podCIDRs: is a string, not a list" },
 	{ NODE("'spec':{'podCIDRs':[8]}"), "Node node-a: spec.podCIDRs[0]: is a number, not a "
 					   "string" },
+	{ NODE("'spec':{'taints':{}}"), "Node node-a: spec.taints: is an object, not a list" },
+	{ NODE("'spec':{'taints':['a']}"), "Node node-a: spec.taints[0]: is a string, not an "
+					   "object" },
+	{ NODE("'spec':{'taints':[{'key':1}]}"),
+	  "Node node-a: spec.taints[0].key: is a number, not a string" },
+	{ "{'metadata':{'name':'a','deletionTimestamp':1}}",
+	  "Node a: metadata.deletionTimestamp: is a number, not a string" },
 	{ NODE("'status':{'addresses':[1]}"),
 	  "Node node-a: status.addresses[0]: is a number, not an object" },
 	{ NODE("'status':{'addresses':[{'type':'InternalIP','address':{}}]}"),
@@ -123,6 +159,8 @@ int main(void)
 	tcase_add_test(tc, bad_address_is_skipped_and_told);
 	tcase_add_test(tc, older_pod_cidr_counts_when_there_is_no_list);
 	tcase_add_test(tc, bad_pod_cidr_is_skipped_and_told);
+	tcase_add_loop_test(tc, node_that_leaves_is_told_from_one_that_is_only_cordoned, 0,
+			    SL_COUNT(leaving));
 	tcase_add_loop_test(tc, malformed_node_is_refused_by_object_and_field, 0,
 			    SL_COUNT(refused));
 	suite_add_tcase(suite, tc);
