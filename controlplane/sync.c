@@ -23,6 +23,7 @@ struct sync {
 	uv_timer_t *retry; /* after a failure */
 	uv_timer_t *node_wait;
 	struct resolve_node node;
+	struct resolve_config config;
 	bool node_waited;
 	bool synced;
 	bool full;     /* this pass goes over all services */
@@ -58,7 +59,7 @@ static void apply(struct sync *sync, const struct store_service *s)
 	sl_auto(resolved) wanted = NULL;
 	char error[512] = "";
 	int r = resolve_service(s->namespace_, s->name, s->service, s->slices, s->n_slices,
-				&sync->node, &wanted);
+				&sync->node, &sync->config, &wanted);
 
 	if (r == 0)
 		r = tables_apply(sync->options.tables, wanted, s->received_ns, error);
@@ -151,6 +152,8 @@ struct sync *sync_new(const struct sync_options *options)
 	if (!sync)
 		return NULL;
 	sync->options = *options;
+	/* Pods' links tell who is pod traffic, in both families. */
+	sync->config.detect4 = sync->config.detect6 = true;
 	sync->node.name = intern_get(options->config->node_name);
 	sync->idle = malloc(sizeof(*sync->idle));
 	sync->retry = malloc(sizeof(*sync->retry));

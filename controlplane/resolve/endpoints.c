@@ -210,3 +210,93 @@ struct endpoint_choice endpoints_choose(struct candidate *candidates, size_t n, 
 			candidates[i].endpoint->ready || is_fallback(candidates[i].endpoint);
 	return choice;
 }
+
+/* Whether an earlier port of the slices has the same name and protocol. */
+static bool seen_before(const struct slice *const *slices, size_t slice, size_t port,
+			uint8_t family)
+{
+	const struct slice_port *own = &slices[slice]->ports[port];
+
+	for (size_t i = 0; i <= slice; i++) {
+		size_t n = i < slice ? slices[i]->n_ports : port;
+
+		if (slices[i]->family != family)
+			continue;
+		for (size_t p = 0; p < n; p++)
+			if (feeds(&slices[i]->ports[p], own->name, own->proto))
+				return true;
+	}
+	return false;
+}
+
+static bool has_local_ready(const struct slice *slice, uint8_t family,
+			    const struct resolve_node *node)
+{
+	for (size_t i = 0; slice->family == family && i < slice->n_endpoints; i++)
+		if (slice->endpoints[i].ready && slice->endpoints[i].node == node->name)
+			return true;
+	return false;
+}
+
+/* Addresses that are counted, each once; there is room for every endpoint. */
+struct counted {
+	struct sl_addr *addrs;
+	uint32_t n;
+};
+
+static int count_port(const struct slice *const *slices, size_t n_slices, uint8_t family,
+		      const struct slice_port *port, const struct resolve_node *node,
+		      struct counted *counted)
+{
+	sl_auto_mem struct candidate *list = NULL;
+	size_t n;
+	int err =
+		endpoints_merge(slices, n_slices, family, port->name, port->proto, node, &list, &n);
+
+	for (size_t i = 0; i < n && !err; i++) {
+		const struct sl_addr *addr = &list[i].endpoint->addr;
+		uint32_t at = 0;
+
+		if (!list[i].local || !list[i].endpoint->ready)
+			continue;
+		while (at < counted->n && !ip_equal(&counted->addrs[at], addr))
+			at++;
+		counted->addrs[at] = *addr;
+		counted->n += at == counted->n;
+	}
+	return err;
+}
+
+int endpoints_count_ready(const struct slice *const *slices, size_t n_slices, uint8_t family,
+			  const struct resolve_node *node, uint32_t *ret)
+{
+	struct counted counted = { 0 };
+	sl_auto_mem struct sl_addr *room = NULL;
+	size_t n = 0;
+	bool any = false;
+	int err = 0;
+
+	for (size_t i = 0; i < n_slices; i++) {
+		n += slices[i]->n_endpoints;
+		any = any || has_local_ready(slices[i], family, node);
+	}
+	/* So it is for most services on most nodes. */
+	if (any) {
+		room = calloc(n, sizeof(*room));
+		if (!room)
+			return -ENOMEM;
+		counted.addrs = room;
+	}
+	for (size_t i = 0; any && i < n_slices; i++) {
+		if (slices[i]->family != family)
+			continue;
+		for (size_t p = 0; p < slices[i]->n_ports && !err; p++)
+			if (!seen_before(slices, i, p, family))
+				err = count_port(slices, n_slices, family, &slices[i]->ports[p],
+						 node, &counted);
+	}
+	if (err)
+		return err;
+	*ret = counted.n;
+	return 0;
+}

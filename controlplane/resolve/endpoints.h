@@ -29,6 +29,13 @@ int endpoints_merge(const struct slice *const *slices, size_t n_slices, uint8_t 
 		    const char *name, uint8_t proto, const struct resolve_node *node,
 		    struct candidate **ret, size_t *ret_n);
 
+/*
+ * Counts the different addresses of this node that are ready in a family, over
+ * all ports of the slices (S-205). Returns 0 or -ENOMEM.
+ */
+int endpoints_count_ready(const struct slice *const *slices, size_t n_slices, uint8_t family,
+			  const struct resolve_node *node, uint32_t *ret);
+
 /* What endpoints_choose() found. */
 struct endpoint_choice {
 	bool has_cluster; /* the cluster set is not empty */

@@ -14,6 +14,7 @@ struct scope {
 	const struct slice *const *slices;
 	size_t n_slices;
 	const struct resolve_node *node;
+	const struct resolve_config *config;
 	uint8_t family;
 	struct sl_addr cluster_ip;
 	size_t n_vips, n_external_ips;	     /* of this family */
@@ -176,14 +177,16 @@ static bool admits_node(const struct scope *scope)
 	return false;
 }
 
-static int resolve_sources(struct resolved_port *port, const struct scope *scope)
+/* Ranges hold for VIPs only (S-054), unless more was asked for. */
+static int resolve_sources(struct resolved_port *port, const struct scope *scope, bool external)
 {
 	const struct service *service = scope->service;
+	bool everywhere = service->ranges_everywhere || scope->config->ranges_everywhere;
 	size_t n = 0;
 
-	/* Ranges hold for VIPs only (S-054). */
-	if (!scope->n_vips || !is_restricted(scope))
+	if (!(everywhere ? external : scope->n_vips > 0) || !is_restricted(scope))
 		return 0;
+	port->ranges_everywhere = everywhere;
 	port->sources = calloc(service->n_source_ranges + scope->n_vips, sizeof(*port->sources));
 	if (!port->sources)
 		return -ENOMEM;
@@ -230,20 +233,41 @@ static int resolve_backends(struct resolved_port *port, const struct candidate *
 	return 0;
 }
 
-/* S-110 ... S-115 */
+/* Marks what kube-proxy would masquerade, S-132 ... S-135. */
+static void mark_masquerade(struct resolved_port *port, const struct scope *scope, bool detect)
+{
+	const struct resolve_config *config = scope->config;
+	bool external = config->compatible && !scope->external_local;
+	const bool masquerade[SL_PATH_MAX] = {
+		[SL_PATH_CLUSTER_POD] = config->masquerade_all,
+		[SL_PATH_CLUSTER] = config->masquerade_all || (config->compatible && detect),
+		[SL_PATH_POD] = external,
+		[SL_PATH_NODE] = config->compatible,
+		[SL_PATH_OUTSIDE] = external,
+	};
+
+	for (int path = 0; path < SL_PATH_MAX; path++)
+		if (masquerade[path] &&
+		    (port->path[path] == SL_CHOOSE_CLUSTER || port->path[path] == SL_CHOOSE_LOCAL))
+			port->path[path] |= SL_MASQUERADE;
+}
+
+/* S-110 ... S-115, S-131 */
 static void resolve_paths(struct resolved_port *port, const struct scope *scope,
 			  const struct endpoint_choice *choice)
 {
 	uint8_t none = choice->has_any ? SL_CHOOSE_DROP : SL_CHOOSE_REJECT;
 	uint8_t cluster = choice->has_cluster ? SL_CHOOSE_CLUSTER : none;
 	uint8_t local = choice->has_local ? SL_CHOOSE_LOCAL : none;
+	bool detect = scope->family == 4 ? scope->config->detect4 : scope->config->detect6;
 
 	port->path[SL_PATH_CLUSTER_POD] = scope->internal_local ? local : cluster;
 	port->path[SL_PATH_CLUSTER] = port->path[SL_PATH_CLUSTER_POD];
 	port->path[SL_PATH_OUTSIDE] = scope->external_local ? local : cluster;
 	/* The short cut, as if it went out to the load balancer and back. */
-	port->path[SL_PATH_POD] = cluster;
+	port->path[SL_PATH_POD] = detect ? cluster : port->path[SL_PATH_OUTSIDE];
 	port->path[SL_PATH_NODE] = cluster;
+	mark_masquerade(port, scope, detect);
 }
 
 static int resolve_port(struct resolved_port *port, const struct scope *scope,
@@ -267,6 +291,8 @@ static int resolve_port(struct resolved_port *port, const struct scope *scope,
 	port->family = scope->family;
 	port->proto = service_port->proto;
 	port->affinity_s = scope->service->affinity_s;
+	port->leave = (uint8_t)scope->service->leave;
+	port->drain_s = port->leave == SL_LEAVE_DRAIN ? scope->service->drain_s : 0;
 	resolve_paths(port, scope, &choice);
 	port->name = intern_get(service_port->name);
 	err = port->name ? 0 : -ENOMEM;
@@ -274,7 +300,7 @@ static int resolve_port(struct resolved_port *port, const struct scope *scope,
 		err = resolve_frontends(port, scope, service_port);
 	if (!err)
 		err = resolve_backends(port, candidates, n);
-	return err ? err : resolve_sources(port, scope);
+	return err ? err : resolve_sources(port, scope, external);
 }
 
 /* Appends the service ports of one family, if the Service has a cluster IP of
@@ -309,6 +335,26 @@ static int compare_ports(const void *a_, const void *b_)
 	return a->proto != b->proto ? a->proto - b->proto : strcmp(a->name, b->name);
 }
 
+static int resolve_ports(struct resolved *resolved, struct scope *scope)
+{
+	const struct service *service = scope->service;
+	int err;
+
+	resolved->ports = calloc(2 * service->n_ports, sizeof(*resolved->ports));
+	if (!resolved->ports)
+		return -ENOMEM;
+	err = resolve_family(resolved, scope, 4);
+	if (!err)
+		err = resolve_family(resolved, scope, 6);
+	if (err)
+		return err;
+	qsort(resolved->ports, resolved->n_ports, sizeof(*resolved->ports), compare_ports);
+	/* S-035 */
+	if (service->type == SERVICE_LOAD_BALANCER && scope->external_local)
+		resolved->health_node_port = service->health_check_node_port;
+	return 0;
+}
+
 /* S-007 */
 static bool is_skipped(const struct service *service)
 {
@@ -318,9 +364,11 @@ static bool is_skipped(const struct service *service)
 
 int resolve_service(const char *namespace_, const char *name, const struct service *service,
 		    const struct slice *const *slices, size_t n_slices,
-		    const struct resolve_node *node, struct resolved **ret)
+		    const struct resolve_node *node, const struct resolve_config *config,
+		    struct resolved **ret)
 {
 	sl_auto(resolved) resolved = calloc(1, sizeof(*resolved));
+	int err;
 
 	if (!resolved)
 		return -ENOMEM;
@@ -328,26 +376,26 @@ int resolve_service(const char *namespace_, const char *name, const struct servi
 	resolved->name = strdup(name);
 	if (!resolved->namespace_ || !resolved->name)
 		return -ENOMEM;
+	for (int i = 0; i < 2; i++) {
+		err = endpoints_count_ready(slices, n_slices, i ? 6 : 4, node,
+					    &resolved->local_ready[i]);
+		if (err)
+			return err;
+	}
 	if (!is_skipped(service)) {
 		struct scope scope = {
 			.service = service,
 			.slices = slices,
 			.n_slices = n_slices,
 			.node = node,
+			.config = config,
 			.internal_local = service->internal_policy == POLICY_LOCAL,
 			.external_local = external_policy_is_local(service),
 		};
-		int err;
 
-		resolved->ports = calloc(2 * service->n_ports, sizeof(*resolved->ports));
-		if (!resolved->ports)
-			return -ENOMEM;
-		err = resolve_family(resolved, &scope, 4);
-		if (!err)
-			err = resolve_family(resolved, &scope, 6);
+		err = resolve_ports(resolved, &scope);
 		if (err)
 			return err;
-		qsort(resolved->ports, resolved->n_ports, sizeof(*resolved->ports), compare_ports);
 	}
 	*ret = sl_take(resolved);
 	return 0;
