@@ -40,8 +40,9 @@ const char *config_flag(const struct config_field *field, char flag[CONFIG_FLAG_
 	size_t n = 2;
 
 	memcpy(flag, "--", 2);
+	/* An abbreviation is one word: clusterCIDR is --cluster-cidr. */
 	for (const char *at = field->name; *at && n < CONFIG_FLAG_MAX - 2; at++) {
-		if (isupper((unsigned char)*at))
+		if (isupper((unsigned char)*at) && !isupper((unsigned char)at[-1]))
 			flag[n++] = '-';
 		flag[n++] = (char)tolower((unsigned char)*at);
 	}
@@ -226,6 +227,11 @@ static int set_flags(struct loading *l)
 	return 0;
 }
 
+static bool is_empty(const char *text)
+{
+	return !text || !*text;
+}
+
 int config_check(const struct config *config, const char **ret_field,
 		 char reason[CONFIG_REASON_MAX])
 {
@@ -239,6 +245,14 @@ int config_check(const struct config *config, const char **ret_field,
 	if (!config->node_name) {
 		*ret_field = "nodeName";
 		snprintf(reason, CONFIG_REASON_MAX, "the host name can't be used, give one");
+		return -EINVAL;
+	}
+	if ((config->detect == CONFIG_DETECT_BRIDGE && is_empty(config->bridge_interface)) ||
+	    (config->detect == CONFIG_DETECT_PREFIX && is_empty(config->interface_name_prefix))) {
+		*ret_field = "detectLocalMode";
+		snprintf(reason, CONFIG_REASON_MAX, "%s needs the field of that name",
+			 config->detect == CONFIG_DETECT_BRIDGE ? "bridgeInterface"
+								: "interfaceNamePrefix");
 		return -EINVAL;
 	}
 	/* The control socket is RUN_DIR/INSTANCE.sock. */
@@ -353,6 +367,11 @@ void config_free(struct config *config)
 	free(config->bpffs);
 	free(config->run_dir);
 	free(config->log_level);
+	free(config->bridge_interface);
+	free(config->interface_name_prefix);
+	free(config->healthz_bind_address);
+	free(config->cluster_cidrs.items);
+	free(config->service_cidrs.items);
 	config_clear_interfaces(config);
 	config_clear_networks(config);
 	free(config);

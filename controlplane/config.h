@@ -14,10 +14,31 @@
 #include <stdint.h>
 
 #include "common/abi.h"
+#include "common/ip.h"
 #include "common/mem.h"
 
 enum config_source { CONFIG_KUBE, CONFIG_MANIFESTS };
 enum config_xdp { CONFIG_XDP_AUTO, CONFIG_XDP_OFF, CONFIG_XDP_ON };
+
+/* Whose source addresses are replaced. */
+enum config_masquerade {
+	CONFIG_MASQUERADE_MINIMAL,    /* where answers would not come back else */
+	CONFIG_MASQUERADE_COMPATIBLE, /* where kube-proxy does (S-133 ... S-137) */
+};
+
+/* How pod traffic is told from other (S-130). */
+enum config_detect {
+	CONFIG_DETECT_CLUSTER_CIDR,
+	CONFIG_DETECT_NODE_CIDR,
+	CONFIG_DETECT_BRIDGE,
+	CONFIG_DETECT_PREFIX,
+	CONFIG_DETECT_ROLE,
+};
+
+struct config_prefixes {
+	struct ip_prefix *items;
+	size_t n;
+};
 
 struct config_interface {
 	char *name;
@@ -37,9 +58,19 @@ struct config {
 	enum config_xdp xdp;
 	struct config_interface *interfaces; /* roles that overrule what was found */
 	size_t n_interfaces;
-	char **node_port_addresses; /* CIDRs or "all" | "primary" (S-180); none: "all" */
+	/* CIDRs or "all" | "primary" | "localhost" (S-180); none: "all" */
+	char **node_port_addresses;
 	size_t n_node_port_addresses;
 	uint16_t snat_first, snat_last; /* "snatPorts: 61000-65535" */
+	enum config_masquerade masquerade;
+	bool masquerade_all; /* S-132 */
+	enum config_detect detect;
+	struct config_prefixes cluster_cidrs; /* at most one of each family */
+	char *bridge_interface;		      /* NULL or "": none */
+	char *interface_name_prefix;	      /* NULL or "": none */
+	struct config_prefixes service_cidrs; /* beside the ServiceCIDR objects (S-122) */
+	bool source_ranges_everywhere;
+	char *healthz_bind_address; /* "ADDRESS:PORT" (S-210); "": no server */
 	/* Table sizes. */
 	uint32_t max_services, max_backends, max_frontends, max_maglev_slots;
 	uint32_t max_policies, max_flows_new, max_flows, max_snat_ports;

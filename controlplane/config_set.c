@@ -2,10 +2,12 @@
 
 #include "controlplane/config_set.h"
 
+#include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
 #include <net/if.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "common/ip.h"
@@ -138,6 +140,8 @@ CONFIG_SETTER(config_set_word)
 /* Every enum of struct config is an unsigned int to the compiler. */
 _Static_assert(sizeof(enum config_source) == sizeof(unsigned int), "stored as unsigned int");
 _Static_assert(sizeof(enum config_xdp) == sizeof(unsigned int), "stored as unsigned int");
+_Static_assert(sizeof(enum config_masquerade) == sizeof(unsigned int), "stored as unsigned int");
+_Static_assert(sizeof(enum config_detect) == sizeof(unsigned int), "stored as unsigned int");
 
 CONFIG_SETTER(config_set_choice)
 {
@@ -146,6 +150,16 @@ CONFIG_SETTER(config_set_choice)
 	if (index < 0)
 		return index;
 	*(unsigned int *)member(config, field) = (unsigned int)index;
+	return 0;
+}
+
+CONFIG_SETTER(config_set_flag)
+{
+	(void)ret_bad;
+	int index = find_choice(field->choices, values->text[0], reason);
+	if (index < 0)
+		return index;
+	*(bool *)member(config, field) = index == 1;
 	return 0;
 }
 
@@ -193,6 +207,11 @@ static int parse_role(const char *text, enum sl_role *ret, char *reason)
 	return 0;
 }
 
+static bool is_interface_name(const char *text, size_t len)
+{
+	return len > 0 && len < IF_NAMESIZE && strcspn(text, "/ \t\r\n") >= len;
+}
+
 static int add_interface(struct config *config, const char *text, char *reason)
 {
 	const char *equals = strchr(text, '=');
@@ -201,7 +220,7 @@ static int add_interface(struct config *config, const char *text, char *reason)
 
 	if (!equals)
 		return refuse(reason, "'%.60s' is not NAME=ROLE", text);
-	if (len == 0 || len >= IF_NAMESIZE || strcspn(text, "/ \t\r\n") < len)
+	if (!is_interface_name(text, len))
 		return refuse(reason, "'%.*s' is not an interface name", (int)(len < 60 ? len : 60),
 			      text);
 	int err = parse_role(equals + 1, &role, reason);
@@ -259,8 +278,8 @@ static int add_network(struct config *config, const char *text, char *reason)
 	struct ip_prefix prefix;
 
 	if (strcmp(text, "all") != 0 && strcmp(text, "primary") != 0 &&
-	    ip_prefix_parse(text, &prefix) < 0)
-		return refuse(reason, "'%.60s' is not a prefix, primary or all", text);
+	    strcmp(text, "localhost") != 0 && ip_prefix_parse(text, &prefix) < 0)
+		return refuse(reason, "'%.60s' is not a prefix, primary, localhost or all", text);
 	for (size_t i = 0; i < config->n_node_port_addresses; i++) {
 		if (strcmp(config->node_port_addresses[i], text) == 0)
 			return refuse(reason, "'%.60s' is given twice", text);
@@ -288,4 +307,76 @@ CONFIG_SETTER(config_set_networks)
 		}
 	}
 	return 0;
+}
+
+/* As many of each family as `max`. */
+static int set_prefixes(struct config_prefixes *list, const struct config_values *values,
+			size_t max, size_t *ret_bad, char *reason)
+{
+	size_t n[2] = { 0 };
+
+	free(sl_take(list->items));
+	list->n = 0;
+	list->items = calloc(values->n + 1, sizeof(*list->items));
+	if (!list->items)
+		return -ENOMEM;
+	for (size_t i = 0; i < values->n; i++) {
+		struct ip_prefix *prefix = &list->items[i];
+
+		*ret_bad = i;
+		if (ip_prefix_parse(values->text[i], prefix))
+			return refuse(reason, "'%.60s' is not a prefix", values->text[i]);
+		if (++n[prefix->family == 6] > max)
+			return refuse(reason, "'%.60s' is one too many of IPv%u, %zu can be given",
+				      values->text[i], prefix->family, max);
+		list->n++;
+	}
+	return 0;
+}
+
+CONFIG_SETTER(config_set_cluster_cidrs)
+{
+	return set_prefixes(member(config, field), values, 1, ret_bad, reason);
+}
+
+CONFIG_SETTER(config_set_service_cidrs)
+{
+	return set_prefixes(member(config, field), values, SL_SERVICE_CIDRS, ret_bad, reason);
+}
+
+CONFIG_SETTER(config_set_interface)
+{
+	const char *text = values->text[0];
+
+	(void)ret_bad;
+	if (*text && !is_interface_name(text, strlen(text)))
+		return refuse(reason, "'%.60s' is not an interface name", text);
+	return store_text(config, field, text);
+}
+
+CONFIG_SETTER(config_set_bind)
+{
+	const char *text = values->text[0];
+	char host[IP_TEXT_MAX], whole[IP_TEXT_MAX];
+	const char *colon = strrchr(text, ':');
+	bool bracket = text[0] == '[' && colon && colon > text && colon[-1] == ']';
+	struct sl_addr addr;
+	uint32_t port = 10256;
+	int family = ip_parse(text, &addr);
+
+	(void)ret_bad;
+	if (!*text)
+		return store_text(config, field, text);
+	if (family < 0 && colon) {
+		snprintf(host, sizeof(host), "%.*s", (int)(colon - text) - 2 * bracket,
+			 text + bracket);
+		/* Without brackets the last colon would be one of the address. */
+		family = strchr(host, ':') && !bracket ? -EINVAL : ip_parse(host, &addr);
+		if (family > 0 && parse_number(colon + 1, 1, 65535, &port, reason))
+			return -EINVAL;
+	}
+	if (family < 0)
+		return refuse(reason, "'%.60s' is not ADDRESS:PORT", text);
+	return store_text(config, field,
+			  ip_format_port(&addr, (uint8_t)family, htons((uint16_t)port), whole));
 }

@@ -17,10 +17,15 @@ CONFIG_SETTER(config_set_text_field);
 CONFIG_SETTER(config_set_url);
 CONFIG_SETTER(config_set_word);	  /* one of the choices, stored as text */
 CONFIG_SETTER(config_set_choice); /* one of the choices, stored as its index */
+CONFIG_SETTER(config_set_flag);	  /* one of false and true, stored as bool */
 CONFIG_SETTER(config_set_number);
 CONFIG_SETTER(config_set_ports);
 CONFIG_SETTER(config_set_interfaces);
 CONFIG_SETTER(config_set_networks);
+CONFIG_SETTER(config_set_cluster_cidrs);
+CONFIG_SETTER(config_set_service_cidrs);
+CONFIG_SETTER(config_set_interface); /* a name or its beginning, may be empty */
+CONFIG_SETTER(config_set_bind);	     /* ADDRESS[:PORT], may be empty; S-210 */
 
 /* Each frees a list and what is in it. */
 void config_clear_interfaces(struct config *config);

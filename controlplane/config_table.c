@@ -9,6 +9,20 @@
 static const char *const sources[] = { "kube", "manifests", NULL };
 static const char *const levels[] = { "error", "warn", "info", "debug", NULL };
 static const char *const xdp_modes[] = { "auto", "off", "on", NULL };
+static const char *const booleans[] = { "false", "true", NULL };
+static const char *const masquerades[] = {
+	[CONFIG_MASQUERADE_MINIMAL] = "minimal",
+	[CONFIG_MASQUERADE_COMPATIBLE] = "compatible",
+	NULL,
+};
+static const char *const detectors[] = {
+	[CONFIG_DETECT_CLUSTER_CIDR] = "clusterCIDR",
+	[CONFIG_DETECT_NODE_CIDR] = "nodeCIDR",
+	[CONFIG_DETECT_BRIDGE] = "bridgeInterface",
+	[CONFIG_DETECT_PREFIX] = "interfaceNamePrefix",
+	[CONFIG_DETECT_ROLE] = "interfaceRole",
+	NULL,
+};
 
 /* clang-format off */
 #define AT(member_) .offset = offsetof(struct config, member_)
@@ -69,11 +83,52 @@ const struct config_field config_fields[] = {
 	{ .name = "nodePortAddresses", .value = "NETWORK", .fallback = "all", .list = true,
 	  .set = config_set_networks, AT(node_port_addresses),
 	  .help = "Addresses of this node that node ports answer on: prefixes, primary (the node's "
-		  "first address of each family) or all." },
+		  "first address of each family), localhost or all. Loopback addresses never do, so "
+		  "localhost alone means none." },
 	{ .name = "snatPorts", .value = "FIRST-LAST", .fallback = "61000-65535", .min = 1024, .max = 65535,
 	  .set = config_set_ports, AT(snat_first),
 	  .help = "Source ports for translated sources. Nothing else on the node may use them: keep "
 		  "them apart from net.ipv4.ip_local_port_range and the node ports." },
+
+	{ .heading = "Sources, and who is a pod",
+	  .name = "masquerade", .value = "MODE", .fallback = "minimal",
+	  .set = config_set_choice, AT(masquerade), .choices = masquerades,
+	  .help = "Whose source address becomes the node's. minimal: only where answers would not "
+		  "come back else; clients' addresses stay visible. compatible: wherever kube-proxy "
+		  "does it." },
+	{ .name = "masqueradeAll", .value = "BOOL", .fallback = "false",
+	  .set = config_set_flag, AT(masquerade_all), .choices = booleans,
+	  .help = "Every connection to a cluster IP gets the node's address, pods' too." },
+	{ .name = "detectLocalMode", .value = "MODE", .fallback = "interfaceRole",
+	  .set = config_set_choice, AT(detect), .choices = detectors,
+	  .help = "How pod traffic is told from other, which decides about masquerade and who may "
+		  "take the short cut to endpoints on other nodes despite externalTrafficPolicy "
+		  "Local. By source address: in clusterCIDR, or in this Node's spec.podCIDRs "
+		  "(nodeCIDR); a family without a prefix has no pod traffic. By the interface that a "
+		  "packet comes in at: a port of bridgeInterface or the bridge, a name that begins "
+		  "with interfaceNamePrefix, or one whose role is pod (interfaceRole)." },
+	{ .name = "clusterCIDR", .value = "NETWORK", .list = true,
+	  .set = config_set_cluster_cidrs, AT(cluster_cidrs),
+	  .help = "The pods' addresses for detectLocalMode clusterCIDR, one prefix of each family." },
+	{ .name = "bridgeInterface", .value = "NAME",
+	  .set = config_set_interface, AT(bridge_interface),
+	  .help = "The pods' bridge for detectLocalMode bridgeInterface." },
+	{ .name = "interfaceNamePrefix", .value = "TEXT",
+	  .set = config_set_interface, AT(interface_name_prefix),
+	  .help = "How names of pods' interfaces begin, for detectLocalMode interfaceNamePrefix." },
+	{ .name = "serviceCIDRs", .value = "NETWORK", .list = true,
+	  .set = config_set_service_cidrs, AT(service_cidrs),
+	  .help = "Prefixes of cluster IPs, beside those of the ServiceCIDR objects, up to 4 of each "
+		  "family. Packets to an address in them that no Service has are dropped." },
+	{ .name = "sourceRangesEverywhere", .value = "BOOL", .fallback = "false",
+	  .set = config_set_flag, AT(source_ranges_everywhere), .choices = booleans,
+	  .help = "loadBalancerSourceRanges hold for a Service's node ports and external IPs, too; "
+		  "kube-proxy applies them to load balancer addresses only." },
+
+	{ .heading = "Health",
+	  .name = "healthzBindAddress", .value = "ADDRESS:PORT", .fallback = "0.0.0.0:10256",
+	  .set = config_set_bind, AT(healthz_bind_address),
+	  .help = "Where /healthz and /livez are served; the port may be left out. An empty text, \"\": nowhere." },
 
 	{ .heading = "Table sizes",
 	  COUNT("maxServices", max_services, "65536", 16, 1048576,

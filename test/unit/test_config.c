@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
+#include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
 #include <stdio.h>
@@ -108,6 +109,13 @@ START_TEST(without_anything_there_are_defaults)
 	ck_assert_str_eq(config->node_port_addresses[0], "all");
 	ck_assert_uint_eq(config->snat_first, 61000);
 	ck_assert_uint_eq(config->snat_last, 65535);
+	ck_assert_int_eq(config->masquerade, CONFIG_MASQUERADE_MINIMAL);
+	ck_assert(!config->masquerade_all);
+	ck_assert(!config->source_ranges_everywhere);
+	ck_assert_int_eq(config->detect, CONFIG_DETECT_ROLE);
+	ck_assert_uint_eq(config->cluster_cidrs.n, 0);
+	ck_assert_uint_eq(config->service_cidrs.n, 0);
+	ck_assert_str_eq(config->healthz_bind_address, "0.0.0.0:10256");
 	ck_assert_uint_eq(config->timeout_tcp, 86400);
 	ck_assert(!config->cleanup);
 	gethostname(host, sizeof(host));
@@ -150,6 +158,91 @@ START_TEST(the_file_sets_every_kind_of_field)
 	ck_assert_uint_eq(config->timeout_udp, 45);
 	ck_assert_ptr_null(config->kubeconfig);
 	ck_assert_ptr_null(config->api_server);
+}
+END_TEST
+
+START_TEST(the_file_says_who_is_a_pod_and_who_is_masqueraded)
+{
+	write_file("masquerade: compatible\n"
+		   "masqueradeAll: true\n"
+		   "detectLocalMode: clusterCIDR\n"
+		   "clusterCIDR: [10.244.3.0/16, 'fd00:10::/56']\n"
+		   "serviceCIDRs: [10.96.0.0/12, 10.112.0.0/12, 'fd00::/108']\n"
+		   "sourceRangesEverywhere: true\n");
+	load_ok("--config FILE");
+	ck_assert_int_eq(config->masquerade, CONFIG_MASQUERADE_COMPATIBLE);
+	ck_assert(config->masquerade_all);
+	ck_assert(config->source_ranges_everywhere);
+	ck_assert_int_eq(config->detect, CONFIG_DETECT_CLUSTER_CIDR);
+	ck_assert_uint_eq(config->cluster_cidrs.n, 2);
+	ck_assert_uint_eq(config->cluster_cidrs.items[0].addr.w[0], htonl(0x0af40000));
+	ck_assert_uint_eq(config->cluster_cidrs.items[0].len, 16);
+	ck_assert_uint_eq(config->cluster_cidrs.items[1].family, 6);
+	ck_assert_uint_eq(config->service_cidrs.n, 3);
+}
+END_TEST
+
+START_TEST(flags_say_who_is_a_pod)
+{
+	load_ok("--detect-local-mode bridgeInterface --bridge-interface cbr0 "
+		"--cluster-cidr 10.0.0.0/8 --service-cidrs=10.96.0.0/12,fd00::/108 "
+		"--masquerade-all=true --masquerade-all=false");
+	ck_assert_int_eq(config->detect, CONFIG_DETECT_BRIDGE);
+	ck_assert_str_eq(config->bridge_interface, "cbr0");
+	ck_assert_uint_eq(config->cluster_cidrs.n, 1);
+	ck_assert_uint_eq(config->service_cidrs.n, 2);
+	ck_assert(!config->masquerade_all);
+	load_ok("--detect-local-mode=interfaceNamePrefix --interface-name-prefix=cali");
+	ck_assert_int_eq(config->detect, CONFIG_DETECT_PREFIX);
+	ck_assert_str_eq(config->interface_name_prefix, "cali");
+}
+END_TEST
+
+/* Written, and what becomes of it; NULL: refused. */
+static const struct {
+	const char *text, *want;
+} binds[] = {
+	{ "0.0.0.0:10256", "0.0.0.0:10256" },
+	{ "", "" },
+	{ "127.0.0.1", "127.0.0.1:10256" },
+	{ "192.0.2.1:1", "192.0.2.1:1" },
+	{ "[::]:65535", "[::]:65535" },
+	{ "::", "[::]:10256" },
+	{ "2001:db8::1", "[2001:db8::1]:10256" },
+	{ "192.0.2.1:0", NULL },
+	{ "192.0.2.1:65536", NULL },
+	{ "192.0.2.1:", NULL },
+	{ "192.0.2.1:http", NULL },
+	{ ":10256", NULL },
+	{ "localhost:10256", NULL },
+	{ "[::]", NULL },
+	{ "[::", NULL },
+	{ "]:80", NULL },
+	{ "1:2:3:4:5:6:7:8:80", NULL },
+};
+
+START_TEST(health_is_served_on_an_address_and_port)
+{
+	char text[128];
+	int err;
+
+	snprintf(text, sizeof(text), "healthzBindAddress: '%s'\n", binds[_i].text);
+	write_file(text);
+	err = load("--config FILE");
+	if (!binds[_i].want) {
+		ck_assert_int_eq(err, -EINVAL);
+		ck_assert_ptr_nonnull(strstr(error, ":1: healthzBindAddress: "));
+		return;
+	}
+	ck_assert_msg(err == 0, "%s", error);
+	ck_assert_str_eq(config->healthz_bind_address, binds[_i].want);
+}
+END_TEST
+
+START_TEST(node_ports_may_be_left_to_localhost)
+{
+	load_ok("--node-port-addresses localhost,primary");
+	ck_assert_str_eq(config->node_port_addresses[0], "localhost");
 }
 END_TEST
 
@@ -230,8 +323,21 @@ static const struct {
 	{ "interfaces: [eth0]\n", ":1: interfaces: is a list, not a mapping" },
 	{ "interfaces: eth0\n", ":1: interfaces: 'eth0' is not NAME=ROLE" },
 	{ "interfaces: {eth0: [pod]}\n", ":1: interfaces: item 1 is not text" },
-	{ "nodePortAddresses:\n- all\n- localhost\n",
-	  ":3: nodePortAddresses: 'localhost' is not a" },
+	{ "nodePortAddresses:\n- all\n- localnet\n", ":3: nodePortAddresses: 'localnet' is not a" },
+	{ "masquerade: all\n", ":1: masquerade: 'all' is none of minimal, compatible" },
+	{ "masqueradeAll: yes\n", ":1: masqueradeAll: 'yes' is none of false, true" },
+	{ "detectLocalMode: ClusterCIDR\n", ":1: detectLocalMode: 'ClusterCIDR' is none of clu" },
+	{ "clusterCIDR:\n- 10.0.0.0/8\n- 11.0.0.0/8\n",
+	  ":3: clusterCIDR: '11.0.0.0/8' is one too many of IPv4, 1 can be given" },
+	{ "clusterCIDR: 10.0.0.1\n", ":1: clusterCIDR: '10.0.0.1' is not a prefix" },
+	{ "serviceCIDRs: [1.0.0.0/8, 2.0.0.0/8, 3.0.0.0/8, 4.0.0.0/8, 'fd00::/108', 5.0.0.0/8]\n",
+	  ":1: serviceCIDRs: '5.0.0.0/8' is one too many of IPv4, 4 can be given" },
+	{ "bridgeInterface: a_name_too_long_\n", ":1: bridgeInterface: 'a_name_too_long_' is not" },
+	{ "interfaceNamePrefix: a/b\n", ":1: interfaceNamePrefix: 'a/b' is not" },
+	{ "bridgeInterface: ''\ndetectLocalMode: bridgeInterface\n",
+	  ":2: detectLocalMode: bridgeInterface needs the field of that name" },
+	{ "bridgeInterface: br0\ndetectLocalMode: interfaceNamePrefix\n",
+	  ":2: detectLocalMode: interfaceNamePrefix needs the field of that name" },
 	{ "nodePortAddresses: [all, all]\n", ":1: nodePortAddresses: 'all' is given twice" },
 	{ "nodePortAddresses: [10.0.0.1]\n", ":1: nodePortAddresses: '10.0.0.1' is not a prefix" },
 	{ "nodePortAddresses: {a: b}\n", ":1: nodePortAddresses: is a mapping, not a list" },
@@ -366,6 +472,8 @@ START_TEST(flags_are_named_after_fields)
 	for (size_t i = 0; i < config_n_fields; i++) {
 		if (strcmp(config_fields[i].name, "apiServer") == 0)
 			ck_assert_str_eq(config_flag(&config_fields[i], flag), "--api-server");
+		if (strcmp(config_fields[i].name, "serviceCIDRs") == 0)
+			ck_assert_str_eq(config_flag(&config_fields[i], flag), "--service-cidrs");
 	}
 }
 END_TEST
@@ -399,6 +507,10 @@ int main(void)
 	tcase_add_test(tc, without_anything_there_are_defaults);
 	tcase_add_test(tc, the_file_sets_every_kind_of_field);
 	tcase_add_test(tc, flags_set_every_kind_of_field);
+	tcase_add_test(tc, the_file_says_who_is_a_pod_and_who_is_masqueraded);
+	tcase_add_test(tc, flags_say_who_is_a_pod);
+	tcase_add_loop_test(tc, health_is_served_on_an_address_and_port, 0, SL_COUNT(binds));
+	tcase_add_test(tc, node_ports_may_be_left_to_localhost);
 	tcase_add_test(tc, flags_win_over_the_file);
 	tcase_add_test(tc, an_empty_file_is_all_defaults);
 	tcase_add_loop_test(tc, a_bad_file_is_told_with_file_line_and_field, 0,
