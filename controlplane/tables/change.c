@@ -10,7 +10,8 @@
 #include "controlplane/plan/maglev.h"
 #include "controlplane/tables/policy.h"
 
-/* The wanted backends, sorted, endpoints that are listed twice merged. */
+/* The wanted backends, sorted, endpoints that are listed twice merged. They
+ * come in the order of S-077, which each of them remembers. */
 static int copy_backends(struct change *change)
 {
 	const struct resolved_port *wanted = change->wanted;
@@ -23,6 +24,7 @@ static int copy_backends(struct change *change)
 		b[i] = (struct tables_backend) {
 			.addr = wanted->backends[i].addr,
 			.port = wanted->backends[i].port,
+			.order = i < UINT16_MAX ? (uint16_t)i : UINT16_MAX,
 			.sets = wanted->backends[i].sets,
 			.local = wanted->backends[i].local,
 			.weight = wanted->backends[i].weight,
@@ -56,7 +58,8 @@ static int take_backend(struct tables *tables, const struct change *change,
 	at->service = change->port->id;
 	if (generation > 0)
 		state_clear_stats(tables, DATAPATH_stats_backends, id);
-	memory_store(&at->word, SL_BACKEND_WORD(generation + 1, b->sets, SL_BACKEND_LIVE));
+	memory_store(&at->word, SL_BACKEND_WORD(generation + 1, b->sets, SL_BACKEND_LIVE) |
+					SL_BACKEND_ORDERED(b->order));
 	/* Before a record can choose it: its answers must be looked at. */
 	address_bits_use(tables->bits, ADDRESS_ENDPOINT,
 			 address_slot(&b->addr, change->port->family));
@@ -234,6 +237,9 @@ static int prepare_record(struct tables *tables, struct change *change, enum dat
 
 	change->record.service = port->id;
 	change->record.affinity_s = change->wanted->affinity_s;
+	change->record.flags = change->wanted->ranges_everywhere ? SL_RECORD_RANGES_EVERYWHERE : 0;
+	change->record.leave = change->wanted->leave;
+	change->record.drain_s = change->wanted->drain_s;
 	memcpy(change->record.path, change->wanted->path, SL_PATH_MAX);
 	if (port->record && !memcmp(old, &change->record, sizeof(*old)))
 		return 0;

@@ -147,7 +147,8 @@ static bool slot_of(const struct claim *claim, enum address_bitmap *ret_bitmap, 
 {
 	int64_t port = address_port_slot(claim->key.proto, claim->key.port);
 
-	if (claim->kind == SL_KIND_NODE_ADDRESS || (is_node_port(&claim->key) && port < 0))
+	if (claim->kind == SL_KIND_NODE_ADDRESS || claim->kind == SL_KIND_OWN_ADDRESS ||
+	    (is_node_port(&claim->key) && port < 0))
 		return false;
 	if (is_node_port(&claim->key)) {
 		*ret_bitmap = ADDRESS_PORT;

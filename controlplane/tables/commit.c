@@ -77,7 +77,8 @@ static void drop_backend(struct tables *tables, const struct tables_backend *b, 
 static bool keep_backend(struct tables *tables, const struct tables_backend *b)
 {
 	struct sl_backend *at = &tables->memory.backends[b->id];
-	uint64_t word = SL_BACKEND_WORD(SL_BACKEND_GENERATION(at->word), b->sets, SL_BACKEND_LIVE);
+	uint64_t word = SL_BACKEND_WORD(SL_BACKEND_GENERATION(at->word), b->sets, SL_BACKEND_LIVE) |
+			SL_BACKEND_ORDERED(b->order);
 	uint8_t flags = b->local ? SL_BACKEND_LOCAL : 0;
 	bool changed = at->word != word || at->flags != flags;
 

@@ -26,6 +26,7 @@ static const struct {
 	{ DATAPATH_records, offsetof(struct memory, records), sizeof(struct sl_record) },
 	{ DATAPATH_maglev, offsetof(struct memory, slots), sizeof(struct sl_slots) },
 	{ DATAPATH_backends, offsetof(struct memory, backends), sizeof(struct sl_backend) },
+	{ DATAPATH_node, offsetof(struct memory, node), sizeof(struct sl_node) },
 };
 
 static void **pointer(struct memory *memory, size_t i)
@@ -50,6 +51,8 @@ static uint32_t entries_of(const struct memory *memory, enum datapath_map map)
 		return memory->n_slots / 2;
 	case DATAPATH_backends:
 		return memory->n_backends;
+	case DATAPATH_node:
+		return 1;
 	default:
 		return 0;
 	}

@@ -16,6 +16,7 @@ struct memory {
 	struct sl_record *records;
 	uint32_t *slots; /* of `maglev` */
 	struct sl_backend *backends;
+	struct sl_node *node; /* one */
 	uint32_t n_services, n_records, n_slots, n_backends;
 };
 

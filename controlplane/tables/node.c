@@ -36,7 +36,12 @@ static void release_prepared(void *context, struct claim *claim)
 		claims_release(tables->claims, claim, state_bit_left, tables);
 }
 
-/* Claims the addresses that node ports use; without effect yet. */
+static uint8_t kind_of(const struct tables_address *address)
+{
+	return address->node_port ? SL_KIND_NODE_ADDRESS : SL_KIND_OWN_ADDRESS;
+}
+
+/* Claims the addresses; without effect yet. */
 static int prepare_claims(struct tables *tables, const struct tables_address *addresses, size_t n)
 {
 	claims_each(tables->claims, unmark, tables);
@@ -45,11 +50,9 @@ static int prepare_claims(struct tables *tables, const struct tables_address *ad
 		struct claim *claim = claims_find(tables->claims, &key, tables);
 		int err = 0;
 
-		if (!addresses[i].node_port)
-			continue;
 		if (!claim)
-			err = claims_prepare(tables->claims, &key, tables, 0, SL_KIND_NODE_ADDRESS,
-					     &claim);
+			err = claims_prepare(tables->claims, &key, tables, 0,
+					     kind_of(&addresses[i]), &claim);
 		if (err) {
 			claims_each(tables->claims, release_prepared, tables);
 			return err;
@@ -67,6 +70,8 @@ static void commit_claims(struct tables *tables, const struct tables_address *ad
 
 		if (claim && claim->state == CLAIM_PREPARED)
 			claims_activate(tables->claims, claim);
+		else if (claim)
+			claims_refresh(tables->claims, claim, kind_of(&addresses[i]));
 	}
 	claims_each(tables->claims, release_unmarked, tables);
 }
@@ -100,6 +105,42 @@ int tables_set_addresses(struct tables *tables, const struct tables_address *add
 	tables->n_addresses = n;
 	grace_start(tables->grace);
 	return 0;
+}
+
+/* What the count covers is whole at any time: it goes down first and up last. */
+static void set_prefixes(void *at, __u8 *at_n, const void *wanted, __u8 n, size_t size)
+{
+	size_t same = 0;
+
+	if (n > SL_SERVICE_CIDRS)
+		n = SL_SERVICE_CIDRS;
+	while (same < *at_n && same < n &&
+	       !memcmp((char *)at + same * size, (const char *)wanted + same * size, size))
+		same++;
+	if (same == n && same == *at_n)
+		return;
+	__atomic_store_n(at_n, (__u8)same, __ATOMIC_RELAXED);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	memcpy((char *)at + same * size, (const char *)wanted + same * size, (n - same) * size);
+	__atomic_store_n(at_n, n, __ATOMIC_RELEASE);
+}
+
+void tables_set_node(struct tables *tables, const struct sl_node *node)
+{
+	struct sl_node *at = tables->memory.node;
+
+	at->pods4 = node->pods4;
+	__atomic_store_n(&at->detect4, node->detect4, __ATOMIC_RELEASE);
+	at->pods6 = node->pods6;
+	__atomic_store_n(&at->detect6, node->detect6, __ATOMIC_RELEASE);
+	set_prefixes(at->services4, &at->n_services4, node->services4, node->n_services4,
+		     sizeof(node->services4[0]));
+	set_prefixes(at->services6, &at->n_services6, node->services6, node->n_services6,
+		     sizeof(node->services6[0]));
+	at->addr4[0] = node->addr4[0];
+	memcpy(at->addr6, node->addr6, sizeof(at->addr6));
+	/* Whoever masquerades finds an address. */
+	__atomic_store_n(&at->compatible, node->compatible, __ATOMIC_RELEASE);
 }
 
 int tables_set_iface(struct tables *tables, uint32_t ifindex, const struct sl_iface *iface)

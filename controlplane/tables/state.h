@@ -20,6 +20,7 @@
 struct tables_backend {
 	struct sl_addr addr;
 	__be16 port;
+	uint16_t order; /* its place by "ip:port" (S-077) */
 	uint8_t sets;
 	bool local;
 	bool fresh; /* got its id in the change that is being prepared */

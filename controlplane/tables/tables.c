@@ -28,6 +28,8 @@ static void use_snat_ports(struct tables *tables)
 				 (uint32_t)address_port_slot(IPPROTO_TCP, port));
 		address_bits_use(tables->bits, ADDRESS_PORT,
 				 (uint32_t)address_port_slot(IPPROTO_UDP, port));
+		address_bits_use(tables->bits, ADDRESS_PORT,
+				 (uint32_t)address_port_slot(IPPROTO_SCTP, port));
 	}
 }
 

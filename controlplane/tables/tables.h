@@ -47,7 +47,12 @@ int tables_apply(struct tables *tables, const struct resolved *wanted, uint64_t 
  */
 void tables_synced(struct tables *tables);
 
-/* This node's own addresses; `node_port` tells which of them node ports use. */
+/* What the datapath must know of this node, written in the order that struct
+ * sl_node asks for. */
+void tables_set_node(struct tables *tables, const struct sl_node *node);
+
+/* This node's own addresses; `node_port` tells which of them node ports use
+ * (S-182). The others are known as its own, too (S-114). */
 struct tables_address {
 	struct sl_addr addr;
 	uint8_t family;
