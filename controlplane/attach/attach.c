@@ -32,6 +32,7 @@ struct picture {
 	struct inventory *inventory;
 	struct role *roles;
 	struct iface *ifaces;
+	struct sl_iface node; /* attach_node() */
 };
 
 struct attach {
@@ -218,7 +219,8 @@ static size_t next_of_ours(const struct picture *picture, size_t i)
 	return i;
 }
 
-/* Whether attach_each_iface() and attach_each_address() say the same of both. */
+/* Whether attach_node(), attach_each_iface() and attach_each_address() say the
+ * same of both. */
 static bool is_same(const struct picture *a, const struct picture *b)
 {
 	const struct inventory *left = a->inventory, *right = b->inventory;
@@ -231,7 +233,8 @@ static bool is_same(const struct picture *a, const struct picture *b)
 		i = next_of_ours(a, i + 1);
 		k = next_of_ours(b, k + 1);
 	}
-	if (i < left->n_links || k < right->n_links || left->n_addresses != right->n_addresses)
+	if (i < left->n_links || k < right->n_links || left->n_addresses != right->n_addresses ||
+	    memcmp(&a->node, &b->node, sizeof(a->node)) != 0)
 		return false;
 	for (i = 0; i < left->n_addresses; i++)
 		if (left->addresses[i].family != right->addresses[i].family ||
@@ -251,15 +254,18 @@ static int refresh(struct attach *attach, bool doubtful, bool *ret_changed, char
 		return err;
 
 	const struct inventory *inventory = next->inventory;
-	struct sl_iface node = role_node(inventory, next->roles);
 
+	next->node = role_node(inventory, next->roles);
 	for (size_t i = 0; i < inventory->n_links; i++) {
 		const struct inventory_link *link = &inventory->links[i];
 		ssize_t at = doubtful ? -1 : place(attach->now, link->ifindex);
 
 		attach_hooks(attach, next, i, at >= 0 ? &attach->now->ifaces[at] : NULL);
-		next->ifaces[i].value = role_iface(inventory, link, next->roles[i].role, &node);
+		next->ifaces[i].value =
+			role_iface(inventory, link, next->roles[i].role, &next->node);
 		next->ifaces[i].value.xdp = next->ifaces[i].hooks[LINK_XDP].state == HOOK_ATTACHED;
+		next->ifaces[i].value.pod_traffic = role_is_pod_traffic(
+			inventory, link, next->roles[i].role, &attach->options.detect);
 		tell(attach, next, i);
 	}
 
@@ -340,6 +346,11 @@ void attach_each_iface(const struct attach *attach,
 		each(context, now->inventory->links[i].ifindex, &now->ifaces[i].value);
 }
 
+struct sl_iface attach_node(const struct attach *attach)
+{
+	return attach->now->node;
+}
+
 static bool is_node_address(const struct inventory_address *address)
 {
 	return !(address->flags & IFA_F_DADFAILED) &&
@@ -413,10 +424,11 @@ json_t *attach_describe(const struct attach *attach)
 
 		json_array_append_new(
 			list,
-			json_pack("{s:I, s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "ifindex",
+			json_pack("{s:I, s:s, s:s, s:s, s:s, s:b, s:I, s:o, s:o}", "ifindex",
 				  (json_int_t)link->ifindex, "name", link->name, "kind", link->kind,
 				  "role", role_names[now->roles[i].role], "why", now->roles[i].why,
-				  "mtu", (json_int_t)link->mtu, "addresses",
+				  "podTraffic", now->ifaces[i].value.pod_traffic, "mtu",
+				  (json_int_t)link->mtu, "addresses",
 				  describe_addresses(now->inventory, link->ifindex), "hooks",
 				  describe_hooks(attach, &now->ifaces[i])));
 	}

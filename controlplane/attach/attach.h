@@ -28,6 +28,13 @@ enum attach_xdp {
 	ATTACH_XDP_ON, /* every uplink, also a veth */
 };
 
+/* At which interfaces pod traffic comes in (S-130), by any of: */
+struct attach_detect {
+	const char *bridge; /* this bridge and its ports; NULL: none */
+	const char *prefix; /* names that begin so; NULL: none */
+	bool role;	    /* role pod */
+};
+
 /* What pointers lead to stays the caller's and must outlive the attach. */
 struct attach_options {
 	uv_loop_t *loop;
@@ -36,6 +43,7 @@ struct attach_options {
 	const struct attach_override *overrides;
 	size_t n_overrides;
 	enum attach_xdp xdp_mode;
+	struct attach_detect detect;
 	bool no_tcx; /* clsact filters even where the kernel has TCX */
 	/* Called when the interfaces or addresses below changed. */
 	void (*changed)(void *context);
@@ -63,6 +71,9 @@ void attach_each_iface(const struct attach *attach,
 		       void (*each)(void *context, uint32_t ifindex, const struct sl_iface *iface),
 		       void *context);
 
+/* The addresses that SNAT uses at interfaces without one: role and all else 0. */
+struct sl_iface attach_node(const struct attach *attach);
+
 /* Calls `each` for every address of this node, loopback's left out (S-182). */
 void attach_each_address(const struct attach *attach,
 			 void (*each)(void *context, const struct sl_addr *addr, uint8_t family),
@@ -71,7 +82,8 @@ void attach_each_address(const struct attach *attach,
 /*
  * For lbctl attach, a new reference: an array of
  *   { "ifindex": n, "name": "eth0", "kind": "veth", "role": "uplink",
- *     "why": "carries the default route", "mtu": n, "addresses": [ "..." ],
+ *     "why": "carries the default route", "podTraffic": false, "mtu": n,
+ *     "addresses": [ "..." ],
  *     "hooks": [ { "hook": "tcx/ingress" | "tcx/egress" | "tc/ingress" | "tc/egress" | "xdp",
  *                  "state": "attached" | "failed" | "skipped", "why": "..." } ] }
  * sorted by ifindex; interfaces with role "none" are there too, with a why.

@@ -259,3 +259,17 @@ struct sl_iface role_iface(const struct inventory *inventory, const struct inven
 		iface.addr6 = node->addr6;
 	return iface;
 }
+
+bool role_is_pod_traffic(const struct inventory *inventory, const struct inventory_link *link,
+			 enum sl_role role, const struct attach_detect *detect)
+{
+	const struct inventory_link *master =
+		link->master ? inventory_find(inventory, link->master) : NULL;
+
+	if (detect->role && role == SL_ROLE_POD)
+		return true;
+	if (detect->prefix && strncmp(link->name, detect->prefix, strlen(detect->prefix)) == 0)
+		return true;
+	return detect->bridge && (strcmp(link->name, detect->bridge) == 0 ||
+				  (master && strcmp(master->name, detect->bridge) == 0));
+}

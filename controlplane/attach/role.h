@@ -31,6 +31,10 @@ bool role_wants_xdp(const struct inventory *inventory, const struct inventory_li
  */
 struct sl_iface role_node(const struct inventory *inventory, const struct role *roles);
 
+/* Whether what comes in there is pod traffic. */
+bool role_is_pod_traffic(const struct inventory *inventory, const struct inventory_link *link,
+			 enum sl_role role, const struct attach_detect *detect);
+
 /*
  * Role and SNAT addresses of one interface (S-137): its first primary global
  * address of the family, or its bridge's, or else the node's.

@@ -190,10 +190,11 @@ static int add_iface(void *items, const void *key, const void *value)
 	}
 	return json_array_append_new(
 		       items,
-		       json_pack("{s:I, s:s?, s:s, s:o, s:o}", "ifindex", (json_int_t)ifindex,
+		       json_pack("{s:I, s:s?, s:s, s:b, s:o, s:o}", "ifindex", (json_int_t)ifindex,
 				 "name", if_indextoname(ifindex, name), "role",
 				 iface->role < SL_ROLE_MAX ? roles[iface->role] : "unknown",
-				 "addresses", addresses, "hooks", hooks))
+				 "podTraffic", iface->pod_traffic, "addresses", addresses, "hooks",
+				 hooks))
 		       ? -ENOMEM
 		       : 0;
 }

@@ -44,6 +44,19 @@ static const char *node_addresses(void)
 	return list;
 }
 
+static bool is_pod_traffic(const char *name)
+{
+	json_t *list = attach_describe(attach), *item;
+	bool found = false;
+	size_t i;
+
+	json_array_foreach (list, i, item)
+		if (strcmp(json_string_value(json_object_get(item, "name")), name) == 0)
+			found = json_is_true(json_object_get(item, "podTraffic"));
+	json_decref(list);
+	return found;
+}
+
 static const char *snat4(uint32_t ifindex)
 {
 	static char text[IP_TEXT_MAX];
@@ -364,6 +377,41 @@ START_TEST(an_address_that_comes_or_goes_is_told)
 }
 END_TEST
 
+/* Where an interface has no address, SNAT uses that of the default route's. */
+START_TEST(the_node_s_address_follows_the_default_route)
+{
+	struct sl_addr addr = { { 0 } };
+
+	add_uplink("up0");
+	add_veth("up1");
+	ip("address add 203.0.113.2/24 dev up1");
+	ip("route add 10.0.0.0/8 via 203.0.113.1 dev up1");
+	start(&first);
+	addr.w[0] = attach_node(attach).addr4;
+	ck_assert_uint_eq(addr.w[0], inet_addr("192.0.2.2"));
+	changes = 0;
+	ip("route replace default via 203.0.113.1 dev up1");
+	ip("route add 10.0.0.0/9 via 192.0.2.1 dev up0");
+	AWAIT(attach_node(attach).addr4 == inet_addr("203.0.113.2"));
+	ck_assert_int_ge(changes, 1);
+}
+END_TEST
+
+START_TEST(pod_traffic_is_told_by_interface)
+{
+	uint32_t pod, other_pod;
+
+	options.detect.prefix = "cali";
+	pod = add_veth("cali1");
+	other_pod = add_veth("pod1");
+	start(&first);
+	ck_assert_uint_eq(iface_of(pod).pod_traffic, 1);
+	ck_assert_uint_eq(iface_of(other_pod).pod_traffic, 0);
+	ck_assert(is_pod_traffic("cali1"));
+	ck_assert(!is_pod_traffic("pod1"));
+}
+END_TEST
+
 START_TEST(addresses_leave_loopback_s_out_and_name_each_once)
 {
 	ip("address add 192.0.2.7/32 dev lo");
@@ -482,6 +530,8 @@ static void add_tests(TCase *tc)
 	tcase_add_test(tc, each_hop_of_a_multipath_route_is_an_uplink);
 	tcase_add_test(tc, an_ipv6_default_route_makes_an_uplink_too);
 	tcase_add_test(tc, an_address_that_comes_or_goes_is_told);
+	tcase_add_test(tc, the_node_s_address_follows_the_default_route);
+	tcase_add_test(tc, pod_traffic_is_told_by_interface);
 	tcase_add_test(tc, addresses_leave_loopback_s_out_and_name_each_once);
 	tcase_add_test(tc, the_first_answer_comes_before_start_returns);
 	tcase_add_test(tc, what_concerns_no_answer_is_not_told);

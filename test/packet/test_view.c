@@ -355,10 +355,10 @@ START_TEST(interfaces_are_told_by_the_map_alone)
 	iface.addr6 = addr_of("2001:db8::9");
 	put(DATAPATH_ifaces, &loopback, &iface);
 	ck_assert_int_eq(view_attach(&view, &document, error), 0);
-	check_json(
-		item(document, 0),
-		"{\"ifindex\":1,\"name\":\"lo\",\"role\":\"uplink\",\"addresses\":[\"192.0.2.9\","
-		"\"2001:db8::9\"],\"hooks\":[{\"hook\":\"xdp\",\"state\":\"attached\"}]}");
+	check_json(item(document, 0),
+		   "{\"ifindex\":1,\"name\":\"lo\",\"role\":\"uplink\",\"podTraffic\":false,"
+		   "\"addresses\":[\"192.0.2.9\","
+		   "\"2001:db8::9\"],\"hooks\":[{\"hook\":\"xdp\",\"state\":\"attached\"}]}");
 }
 END_TEST
 

@@ -451,6 +451,41 @@ START_TEST(pods_and_strange_bridges_never_give_the_node_s_address)
 }
 END_TEST
 
+/* Which of eth0, br0, its port cali1, and the pod link cali2 have pod traffic. */
+static const struct {
+	struct attach_detect detect;
+	const char *want;
+} detects[] = {
+	{ { 0 }, "" },
+	{ { .role = true }, "cali1 cali2 " },
+	{ { .bridge = "br0" }, "br0 cali1 " },
+	{ { .bridge = "br" }, "" },
+	{ { .prefix = "cali" }, "cali1 cali2 " },
+	{ { .prefix = "cali2" }, "cali2 " },
+	{ { .prefix = "cali22" }, "" },
+	{ { .prefix = "eth", .bridge = "br0" }, "eth0 br0 cali1 " },
+};
+
+START_TEST(pod_traffic_comes_in_where_the_detector_says)
+{
+	struct inventory_link *uplink = add("eth0", ""), *bridge = add("br0", "bridge");
+	struct inventory_link *port = add_pod("cali1");
+	char got[64] = "";
+
+	add_pod("cali2");
+	port->master = bridge->ifindex;
+	uplink->routes = INVENTORY_DEFAULT;
+	for (size_t i = 0; i < node.n_links; i++) {
+		struct role role;
+
+		role_decide(&node, &links[i], NULL, 0, &role);
+		if (role_is_pod_traffic(&node, &links[i], role.role, &detects[_i].detect))
+			strcat(strcat(got, links[i].name), " ");
+	}
+	ck_assert_str_eq(got, detects[_i].want);
+}
+END_TEST
+
 static void add_tests(TCase *tc)
 {
 	tcase_add_test(tc, hardware_is_an_uplink);
@@ -497,6 +532,7 @@ int main(void)
 	tcase_add_loop_test(tc, devices_over_hardware_are_uplinks, 0, SL_COUNT(uplink_kinds));
 	tcase_add_loop_test(tc, tunnels_are_tunnels_whatever_their_routes, 0,
 			    SL_COUNT(tunnel_kinds));
+	tcase_add_loop_test(tc, pod_traffic_comes_in_where_the_detector_says, 0, SL_COUNT(detects));
 	add_tests(tc);
 	suite_add_tcase(suite, tc);
 
