@@ -14,6 +14,7 @@
 #include "common/log.h"
 #include "controlplane/attach/attach.h"
 #include "controlplane/lock.h"
+#include "controlplane/node_facts.h"
 #include "controlplane/node_ports.h"
 #include "controlplane/observe/control.h"
 #include "controlplane/observe/view.h"
@@ -37,6 +38,7 @@ struct daemon {
 	char maps_folder[PATH_MAX];
 	struct view view;
 	struct attach_override *overrides; /* attach looks at them as long as it lives */
+	struct node_own own;		   /* room for ADDRESSES_MAX */
 	/* In the order they are made. */
 	struct datapath *datapath;
 	struct tables *tables;
@@ -47,27 +49,13 @@ struct daemon {
 	struct control *control;
 };
 
-/* Addresses on their way from attach to tables. */
-struct address_list {
-	const struct daemon *daemon;
-	struct tables_address *items;
-	size_t n;
-};
-
 static void take_address(void *context, const struct sl_addr *addr, uint8_t family)
 {
-	struct address_list *list = context;
-	const struct config *config = list->daemon->config;
+	struct node_own *own = context;
 
-	if (list->n == ADDRESSES_MAX)
-		return;
-	list->items[list->n++] = (struct tables_address) {
-		.addr = *addr,
-		.family = family,
-		.node_port =
-			node_ports_serve(config->node_port_addresses, config->n_node_port_addresses,
-					 store_node(list->daemon->store), addr, family),
-	};
+	if (own->n_addresses < ADDRESSES_MAX)
+		own->addresses[own->n_addresses++] =
+			(struct tables_address) { .addr = *addr, .family = family };
 }
 
 static void take_iface(void *context, uint32_t ifindex, const struct sl_iface *iface)
@@ -79,24 +67,37 @@ static void take_iface(void *context, uint32_t ifindex, const struct sl_iface *i
 		log_error("daemon: interface %u: %s", ifindex, strerror(-r));
 }
 
-/* The node's interfaces, addresses or its Node object changed. */
-static void on_node(void *context)
+/* The node's interfaces or addresses changed. */
+static void on_interfaces(void *context)
 {
 	struct daemon *daemon = context;
-	struct address_list list = { .daemon = daemon };
+	struct node_own *own = &daemon->own;
+
+	attach_each_iface(daemon->attach, take_iface, daemon);
+	own->n_addresses = 0;
+	attach_each_address(daemon->attach, take_address, own);
+	own->snat = attach_node(daemon->attach);
+	sync_own_changed(daemon->sync);
+}
+
+/* Where node ports answer, which the Node's addresses may decide (S-180). */
+static void on_addresses(void *context)
+{
+	struct daemon *daemon = context;
+	const struct config *config = daemon->config;
+	struct node_own *own = &daemon->own;
 	int r;
 
-	if (!daemon->attach)
-		return;
-	attach_each_iface(daemon->attach, take_iface, daemon);
-	list.items = calloc(ADDRESSES_MAX, sizeof(*list.items));
-	if (!list.items)
-		return;
-	attach_each_address(daemon->attach, take_address, &list);
-	r = tables_set_addresses(daemon->tables, list.items, list.n);
+	for (size_t i = 0; i < own->n_addresses; i++) {
+		struct tables_address *address = &own->addresses[i];
+
+		address->node_port = node_ports_serve(
+			config->node_port_addresses, config->n_node_port_addresses,
+			store_node(daemon->store), &address->addr, address->family);
+	}
+	r = tables_set_addresses(daemon->tables, own->addresses, own->n_addresses);
 	if (r < 0)
 		log_error("daemon: addresses of this node: %s", strerror(-r));
-	free(list.items);
 }
 
 static void on_store(void *context)
@@ -197,6 +198,17 @@ static int open_datapath(struct daemon *daemon, char error[512])
 	return tables_new(&daemon->loop, daemon->datapath, &daemon->tables, error);
 }
 
+/* S-130: the modes that go by interface. */
+static struct attach_detect detect_of(const struct config *config)
+{
+	return (struct attach_detect) {
+		.bridge = config->detect == CONFIG_DETECT_BRIDGE ? config->bridge_interface : NULL,
+		.prefix = config->detect == CONFIG_DETECT_PREFIX ? config->interface_name_prefix
+								 : NULL,
+		.role = config->detect == CONFIG_DETECT_ROLE,
+	};
+}
+
 static int follow_interfaces(struct daemon *daemon, char error[512])
 {
 	const struct config *config = daemon->config;
@@ -215,7 +227,8 @@ static int follow_interfaces(struct daemon *daemon, char error[512])
 		.xdp_mode = config->xdp == CONFIG_XDP_OFF  ? ATTACH_XDP_OFF
 			    : config->xdp == CONFIG_XDP_ON ? ATTACH_XDP_ON
 							   : ATTACH_XDP_AUTO,
-		.changed = on_node,
+		.detect = detect_of(config),
+		.changed = on_interfaces,
 		.context = daemon,
 	};
 	for (size_t i = 0; i < config->n_interfaces; i++) {
@@ -263,17 +276,19 @@ static int start(struct daemon *daemon, char error[512])
 	struct sync_options sync = {
 		.loop = &daemon->loop,
 		.config = daemon->config,
-		.node_changed = on_node,
+		.own = &daemon->own,
+		.addresses_changed = on_addresses,
 		.context = daemon,
 	};
 	int r = open_datapath(daemon, error);
 
 	if (r < 0)
 		return r;
+	daemon->own.addresses = calloc(ADDRESSES_MAX, sizeof(*daemon->own.addresses));
 	daemon->store = store_new();
 	sync.store = daemon->store;
 	sync.tables = daemon->tables;
-	daemon->sync = daemon->store ? sync_new(&sync) : NULL;
+	daemon->sync = daemon->store && daemon->own.addresses ? sync_new(&sync) : NULL;
 	if (!daemon->sync) {
 		snprintf(error, 512, "%s", strerror(ENOMEM));
 		return -ENOMEM;
@@ -297,6 +312,7 @@ static void stop(struct daemon *daemon)
 	tables_free(daemon->tables);
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 	free(daemon->overrides);
+	free(daemon->own.addresses);
 	store_free(daemon->store);
 	datapath_close(daemon->datapath);
 	uv_loop_close(&daemon->loop);

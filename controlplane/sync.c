@@ -6,7 +6,6 @@
 #include <string.h>
 
 #include "common/log.h"
-#include "controlplane/node_ports.h"
 #include "controlplane/resolve/resolve.h"
 #include "controlplane/store/intern.h"
 
@@ -23,7 +22,9 @@ struct sync {
 	uv_timer_t *retry; /* after a failure */
 	uv_timer_t *node_wait;
 	struct resolve_node node;
-	struct resolve_config config;
+	struct node_facts facts;
+	uint64_t node_version; /* of the store when they were read */
+	bool read;	       /* they were */
 	bool node_waited;
 	bool synced;
 	bool full;     /* this pass goes over all services */
@@ -31,27 +32,79 @@ struct sync {
 	size_t failed_now;
 };
 
-/* Fills in what resolve must know of the node; true if that changed. */
-static bool read_node(struct sync *sync)
+/* S-250; a folder of manifests is complete as it is. */
+static bool knows_node(const struct sync *sync)
+{
+	return store_node(sync->options.store) || sync->node_waited ||
+	       (sync->options.config->source == CONFIG_MANIFESTS &&
+		store_listed(sync->options.store, OBJECT_NODE));
+}
+
+/* Takes over what resolve reads; true if that changed. */
+static bool set_resolve_node(struct sync *sync, const struct node_facts *facts)
 {
 	const struct node *object = store_node(sync->options.store);
-	const struct sl_addr *ip4 = node_primary_address(object, 4);
-	const struct sl_addr *ip6 = node_primary_address(object, 6);
-	struct resolve_node node = { .name = sync->node.name };
-	bool changed;
+	const char *zone = intern_get(object && object->zone ? object->zone : "");
+	bool changed = !zone || zone != sync->node.zone ||
+		       !ip_equal(&facts->ip4, &sync->node.ip4) ||
+		       !ip_equal(&facts->ip6, &sync->node.ip6) ||
+		       memcmp(&facts->resolve, &sync->facts.resolve, sizeof(facts->resolve)) != 0;
 
-	node.zone = intern_get(object && object->zone ? object->zone : "");
-	if (!node.zone)
-		return false;
-	if (ip4)
-		node.ip4 = *ip4;
-	if (ip6)
-		node.ip6 = *ip6;
-	changed = node.zone != sync->node.zone || !ip_equal(&node.ip4, &sync->node.ip4) ||
-		  !ip_equal(&node.ip6, &sync->node.ip6);
-	intern_put(sync->node.zone);
-	sync->node = node;
+	if (zone) {
+		intern_put(sync->node.zone);
+		sync->node.zone = zone;
+	}
+	sync->node.ip4 = facts->ip4;
+	sync->node.ip6 = facts->ip6;
 	return changed;
+}
+
+static void tell_facts(const struct sync *sync, const struct node_facts *facts)
+{
+	enum config_detect detect = sync->options.config->detect;
+
+	if (facts->left_out > sync->facts.left_out)
+		log_warn("sync: %u ServiceCIDRs are left out, there is room for %d of each family: "
+			 "unused addresses of theirs are not dropped",
+			 facts->left_out, SL_SERVICE_CIDRS);
+	if (!facts->entry.detect4 && !facts->entry.detect6 &&
+	    (!sync->read || sync->facts.entry.detect4 || sync->facts.entry.detect6))
+		log_warn("sync: %s is not known: no source counts as a pod",
+			 detect == CONFIG_DETECT_NODE_CIDR ? "spec.podCIDRs of the Node"
+							   : "clusterCIDR");
+}
+
+/* The node's entry is written before records that rely on it. */
+static void read_node(struct sync *sync, bool own_changed)
+{
+	uint64_t version = store_node_version(sync->options.store);
+	struct node_facts facts;
+	bool moved;
+
+	if (sync->read && version == sync->node_version && !own_changed)
+		return;
+	node_facts_fill(sync->options.config, sync->options.store, sync->options.own, &facts);
+	tell_facts(sync, &facts);
+	moved = !sync->read || own_changed || !ip_equal(&facts.ip4, &sync->node.ip4) ||
+		!ip_equal(&facts.ip6, &sync->node.ip6);
+	if (!sync->read || memcmp(&facts.entry, &sync->facts.entry, sizeof(facts.entry)) != 0)
+		tables_set_node(sync->options.tables, &facts.entry);
+	if (set_resolve_node(sync, &facts))
+		store_touch_all(sync->options.store);
+	memcpy(&sync->facts, &facts, sizeof(facts));
+	sync->node_version = version;
+	sync->read = true;
+	if (moved)
+		sync->options.addresses_changed(sync->options.context);
+}
+
+void sync_own_changed(struct sync *sync)
+{
+	/* Without the Node, "primary" would take node ports away that work. */
+	if (!knows_node(sync))
+		return;
+	read_node(sync, true);
+	sync_kick(sync);
 }
 
 static void apply(struct sync *sync, const struct store_service *s)
@@ -59,7 +112,7 @@ static void apply(struct sync *sync, const struct store_service *s)
 	sl_auto(resolved) wanted = NULL;
 	char error[512] = "";
 	int r = resolve_service(s->namespace_, s->name, s->service, s->slices, s->n_slices,
-				&sync->node, &sync->config, &wanted);
+				&sync->node, &sync->facts.resolve, &wanted);
 
 	if (r == 0)
 		r = tables_apply(sync->options.tables, wanted, s->received_ns, error);
@@ -77,7 +130,7 @@ static bool ready(const struct sync *sync)
 	const struct store *store = sync->options.store;
 
 	return store_listed(store, OBJECT_SERVICE) && store_listed(store, OBJECT_SLICE) &&
-	       (store_node(store) || sync->node_waited);
+	       knows_node(sync);
 }
 
 static void finish_pass(struct sync *sync)
@@ -109,13 +162,11 @@ static void on_idle(uv_idle_t *idle)
 	struct store_service next;
 	int n = 0;
 
+	if (knows_node(sync))
+		read_node(sync, false);
 	if (!ready(sync)) {
 		uv_idle_stop(idle);
 		return;
-	}
-	if (read_node(sync)) {
-		store_touch_all(sync->options.store);
-		sync->options.node_changed(sync->options.context);
 	}
 	while (n < SERVICES_PER_TURN && store_next_changed(sync->options.store, &next)) {
 		apply(sync, &next);
@@ -152,8 +203,6 @@ struct sync *sync_new(const struct sync_options *options)
 	if (!sync)
 		return NULL;
 	sync->options = *options;
-	/* Pods' links tell who is pod traffic, in both families. */
-	sync->config.detect4 = sync->config.detect6 = true;
 	sync->node.name = intern_get(options->config->node_name);
 	sync->idle = malloc(sizeof(*sync->idle));
 	sync->retry = malloc(sizeof(*sync->retry));
@@ -171,10 +220,7 @@ struct sync *sync_new(const struct sync_options *options)
 	sync->idle->data = sync;
 	sync->retry->data = sync;
 	sync->node_wait->data = sync;
-	/* A folder of manifests is complete as it is; an API server's Node may come late. */
-	if (options->config->source == CONFIG_MANIFESTS)
-		sync->node_waited = true;
-	else
+	if (options->config->source == CONFIG_KUBE)
 		uv_timer_start(sync->node_wait, on_node_wait, NODE_WAIT_MS, 0);
 	return sl_take(sync);
 }

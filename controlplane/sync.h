@@ -3,7 +3,9 @@
 
 /*
  * From the store to the tables: resolves each Service that changed and applies
- * it. Nothing is programmed before the first complete lists (S-240); a service
+ * it. Also what the node is to the datapath, and all Services again when what
+ * resolve reads of it changed (S-101). Nothing is programmed before the first
+ * complete lists (S-240), and nothing of the node before it is known; a service
  * that can't be programmed keeps what it had and is tried again.
  */
 
@@ -12,6 +14,7 @@
 
 #include "common/mem.h"
 #include "controlplane/config.h"
+#include "controlplane/node_facts.h"
 #include "controlplane/store/store.h"
 #include "controlplane/tables/tables.h"
 
@@ -22,8 +25,12 @@ struct sync_options {
 	const struct config *config;
 	struct store *store;
 	struct tables *tables;
-	/* Called when the Node changed, since node ports may answer elsewhere. */
-	void (*node_changed)(void *context);
+	const struct node_own *own; /* the caller's; sync_own_changed() tells */
+	/*
+	 * Called when `own` or the Node's addresses changed, and when the Node is
+	 * first known: node ports may answer elsewhere. Never before.
+	 */
+	void (*addresses_changed)(void *context);
 	void *context;
 };
 
@@ -36,6 +43,9 @@ SL_DEFINE_AUTO(sync)
 
 /* The store changed: go on at the loop's next turn. */
 void sync_kick(struct sync *sync);
+
+/* What the options' `own` points to has changed. */
+void sync_own_changed(struct sync *sync);
 
 /* `pending` and `failed` of docs/api.md's Status, set into `programmed`. */
 void sync_describe(const struct sync *sync, json_t *programmed);

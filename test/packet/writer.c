@@ -107,6 +107,11 @@ void writer_teardown(void)
 	rmdir(root);
 }
 
+uv_loop_t *writer_loop(void)
+{
+	return &loop;
+}
+
 json_int_t status(const char *field)
 {
 	json_t *all = tables_status(tables);

@@ -49,6 +49,9 @@ void writer_restart(void);
 void writer_setup(void);
 void writer_teardown(void);
 
+/* What it runs in. */
+uv_loop_t *writer_loop(void);
+
 /* A field of tables_status(). */
 json_int_t status(const char *field);
 
