@@ -94,10 +94,13 @@ static __always_inline enum sl_verdict F(flow)(struct pkt *p)
 	    F(flow_ends)(p))
 		return SL_RESET_LEFT;
 
+	if (unlikely(f->f.seen != p->now || p->table == TABLE_NEW ||
+		     p->tcp & (TCP_SYN | TCP_FIN | TCP_RST)) &&
+	    F(track)(p)) {
+		p->stale = 1;
+		return SL_NEXT;
+	}
 	f->f.packets += p->segments;
 	f->f.bytes += p->len;
-	if (unlikely(f->f.seen != p->now || p->table == TABLE_NEW ||
-		     p->tcp & (TCP_SYN | TCP_FIN | TCP_RST)))
-		F(track)(p);
 	return SL_FORWARD;
 }

@@ -7,9 +7,16 @@
  */
 
 /*
- * An LRU table may have evicted one direction while the other lived. One is
- * all that is needed to write the other.
+ * Is `o` the other direction of the packet's flow? Its key alone does not tell:
+ * the entry may have been evicted and the key given to another flow.
  */
+static __always_inline int F(is_opposite)(const struct pkt *p, const struct F(sl_flow) * o)
+{
+	return same_addr(o->saddr, p->F(key).daddr) && same_addr(o->daddr, p->F(key).saddr) &&
+	       o->f.sport == p->F(key).dport && o->f.dport == p->F(key).sport;
+}
+
+/* Writes the other direction of the flow, whose entry is `f`, if none is there. */
 static __always_inline void F(mirror)(struct pkt *p, const struct sl_flow *f,
 				      const struct F(sl_tuple) * key)
 {
@@ -25,6 +32,7 @@ static __always_inline void F(mirror)(struct pkt *p, const struct sl_flow *f,
 			.kind = f->kind,
 			.seen = p->now,
 			.opened = f->opened,
+			.isn = f->isn,
 			.sport = p->F(key).dport,
 			.dport = p->F(key).sport,
 		},
@@ -32,7 +40,32 @@ static __always_inline void F(mirror)(struct pkt *p, const struct sl_flow *f,
 
 	copy_addr(m.saddr, p->F(key).daddr);
 	copy_addr(m.daddr, p->F(key).saddr);
-	bpf_map_update_elem(&F(established), key, &m, BPF_NOEXIST);
+	if (p->table == TABLE_NEW)
+		bpf_map_update_elem(&F(new), key, &m, BPF_NOEXIST);
+	else
+		bpf_map_update_elem(&F(established), key, &m, BPF_NOEXIST);
+}
+
+/*
+ * The flow has no opposite direction of its own: the LRU table evicted it. One
+ * direction is all that is needed to write the other, unless a younger flow has
+ * the key now. Returns 1 if the flow must be opened anew instead: a young one
+ * lost its source port together with the answers' entry. An answer has nothing
+ * to open, and a tunnel's egress can't.
+ */
+static __always_inline int F(lonely)(struct pkt *p, const struct sl_flow *f,
+				     const struct F(sl_tuple) * okey)
+{
+	struct F(sl_flow) * young;
+
+	if (p->table == TABLE_NEW && f->flags & SL_FLOW_REVERSE)
+		return 0;
+	if (p->table == TABLE_NEW && !(f->flags & SL_FLOW_EGRESS))
+		return 1;
+	young = bpf_map_lookup_elem(&F(new), okey);
+	if (!young || young->f.state == SL_FLOW_PROMOTED)
+		F(mirror)(p, f, okey);
+	return 0;
 }
 
 /*
@@ -139,7 +172,10 @@ __noinline int F(flow_ends)(struct pkt *p)
 	return 1;
 }
 
-/* Verified once; a separately verified function can't know that `p` is set. */
+/*
+ * Returns 1 if the flow must be opened anew. Verified once; a separately
+ * verified function can't know that `p` is set.
+ */
 __noinline int F(track)(struct pkt *p)
 {
 	struct F(sl_flow) * f, *o;
@@ -158,11 +194,8 @@ __noinline int F(track)(struct pkt *p)
 	if (!f)
 		return 0;
 	f->f.seen = p->now;
-	if (!o) {
-		if (p->table == TABLE_ESTABLISHED)
-			F(mirror)(p, &f->f, &okey);
-		return 0;
-	}
+	if (!o || !F(is_opposite)(p, o))
+		return F(lonely)(p, &f->f, &okey);
 	o->f.seen = p->now;
 	F(close)(p, &f->f, &o->f);
 	if (p->table == TABLE_NEW && f->f.state == SL_FLOW_NEW)
