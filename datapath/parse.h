@@ -4,7 +4,7 @@
 /*
  * Stage "parse": the headers up to the ports, into struct pkt.
  *
- * Frames with a VLAN tag inside, and what is neither IPv4 nor IPv6, leave. So
+ * Frames with a VLAN tag, and what is neither IPv4 nor IPv6, leave. So
  * does a packet that a routing header sends on from here: its checksum is about
  * another destination. ICMP has no ports here; ICMP errors leave.
  */

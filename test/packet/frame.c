@@ -67,16 +67,18 @@ static uint32_t sum(const void *data, uint32_t len, uint32_t start)
 	return s;
 }
 
+static uint32_t pseudo_header(const struct frame *f, uint32_t at, uint8_t proto)
+{
+	uint32_t s = is6(f) ? sum(&ip6(f)->saddr, 32, 0) : sum(&ip4(f)->saddr, 8, 0);
+
+	return s + proto + f->len - at;
+}
+
 static uint16_t transport_check(const struct frame *f, uint32_t at, uint8_t proto)
 {
-	uint32_t len = f->len - at;
-	uint32_t s = 0;
+	uint32_t s = proto == IPPROTO_ICMP ? 0 : pseudo_header(f, at, proto);
 
-	if (proto != IPPROTO_ICMP) {
-		s = is6(f) ? sum(&ip6(f)->saddr, 32, 0) : sum(&ip4(f)->saddr, 8, 0);
-		s += proto + len;
-	}
-	return htons(~sum(f->data + at, len, s));
+	return htons(~sum(f->data + at, f->len - at, s));
 }
 
 static uint16_t *check_field(const struct frame *f, uint32_t at, uint8_t proto)
@@ -414,6 +416,14 @@ void frame_clear_udp_check(struct frame *f)
 	uint32_t at = transport(f, &proto);
 
 	((struct udphdr *)(f->data + at))->check = 0;
+}
+
+void frame_unfinish(struct frame *f)
+{
+	uint8_t proto;
+	uint32_t at = transport(f, &proto);
+
+	*check_field(f, at, proto) = htons(sum(NULL, 0, pseudo_header(f, at, proto)));
 }
 
 void frame_balance_udp_check(struct frame *f)

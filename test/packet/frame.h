@@ -70,6 +70,8 @@ void frame_add_options(struct frame *f, uint32_t words);
 void frame_clear_udp_check(struct frame *f);
 /* UDP: changes the payload's first 2 bytes so that the checksum is ffff. */
 void frame_balance_udp_check(struct frame *f);
+/* Leaves the TCP or UDP checksum to a network card: only the addresses are summed. */
+void frame_unfinish(struct frame *f);
 /* Recomputes every checksum. */
 void frame_finish(struct frame *f);
 
