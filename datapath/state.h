@@ -38,12 +38,15 @@ static __always_inline __u8 F(opposite_flags)(__u8 flags, __u8 forward)
 	return snat | SL_FLOW_REVERSE | SL_FLOW_EGRESS;
 }
 
-/* Has the flow been silent for longer than its state allows? */
+/*
+ * Has the flow been silent for longer than its state allows? Another CPU may
+ * have seen it a tick after this one read its clock, hence the signs.
+ */
 static __always_inline int F(flow_expired)(const struct sl_flow *f, __u8 proto, __u32 now)
 {
 	__u8 state = f->state;
 
 	if (state >= SL_FLOW_STATE_MAX)
 		return 1;
-	return now - f->seen > config.timeout[proto != IPPROTO_TCP][state];
+	return (__s32)(now - f->seen) > (__s32)config.timeout[proto != IPPROTO_TCP][state];
 }

@@ -464,6 +464,13 @@ int run_egress(uint32_t ifindex, struct frame *f)
 	return run_tc(harness.skel->progs.sluice_egress, ifindex, f);
 }
 
+int run_ingress_gso(uint32_t ifindex, struct frame *f, uint32_t segments, uint32_t size)
+{
+	struct __sk_buff skb = { .ifindex = ifindex, .gso_segs = segments, .gso_size = size };
+
+	return run(harness.skel->progs.sluice_ingress, f, &skb, sizeof(skb), 0);
+}
+
 int run_xdp(struct frame *f)
 {
 	struct xdp_md md = { .data_end = f->len, .ingress_ifindex = harness.up0 };
@@ -544,10 +551,12 @@ static void age_map(const struct bpf_map *map, uint32_t ticks)
 	}
 }
 
-void harness_age_flows(uint32_t seconds)
+void harness_age_flows(int seconds)
 {
-	age_map(harness.skel->maps.new4, SL_TICKS(seconds));
-	age_map(harness.skel->maps.new6, SL_TICKS(seconds));
-	age_map(harness.skel->maps.established4, SL_TICKS(seconds));
-	age_map(harness.skel->maps.established6, SL_TICKS(seconds));
+	uint32_t ticks = seconds < 0 ? -SL_TICKS(-seconds) : SL_TICKS(seconds);
+
+	age_map(harness.skel->maps.new4, ticks);
+	age_map(harness.skel->maps.new6, ticks);
+	age_map(harness.skel->maps.established4, ticks);
+	age_map(harness.skel->maps.established6, ticks);
 }

@@ -133,6 +133,8 @@ void harness_age_backend(uint32_t id, uint32_t seconds);
  */
 int run_ingress(uint32_t ifindex, struct frame *f);
 int run_egress(uint32_t ifindex, struct frame *f);
+/* As if it was to leave in `segments` pieces with `size` bytes each (GSO). */
+int run_ingress_gso(uint32_t ifindex, struct frame *f, uint32_t segments, uint32_t size);
 /* XDP on the uplink. */
 int run_xdp(struct frame *f);
 
@@ -152,5 +154,5 @@ uint64_t harness_losses(uint32_t service, enum sl_verdict reason);
 /* Entries in a map. */
 int harness_count(const struct bpf_map *map);
 
-/* Makes every flow look as if it was last used `seconds` ago. */
-void harness_age_flows(uint32_t seconds);
+/* Makes every flow look as if it was last used `seconds` ago; negative: ahead. */
+void harness_age_flows(int seconds);

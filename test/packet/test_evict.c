@@ -319,6 +319,32 @@ START_TEST(a_way_back_that_another_flow_got_is_not_taken_from_it)
 }
 END_TEST
 
+/* By a CPU whose clock had moved on when ours was read already. */
+START_TEST(a_flow_seen_a_tick_ahead_is_not_expired)
+{
+	struct service_spec spec = {
+		.kind = SL_KIND_LOAD_BALANCER,
+		.addr = VIP4,
+		.proto = IPPROTO_TCP,
+		.port = 80,
+		.backends = { REMOTE4, "10.244.1.3" },
+		.target_port = 8080,
+	};
+	struct ends ends = { POD4, 40000, VIP4, 80 };
+	struct frame ack = frame_tcp(ends, ACK, 1001, 2001, 0);
+	struct frame want =
+		frame_tcp((struct ends) { POD4, 40000, REMOTE4, 8080 }, ACK, 1001, 2001, 0);
+	uint32_t backend, service = harness_service(&spec, &backend);
+
+	harness_set_backend(service, backend);
+	harness_establish(harness.pod0, 0, ends);
+	harness_set_backend(service, backend + 1);
+	harness_age_flows(-2);
+	run_ingress(harness.pod0, &ack);
+	frame_assert_same(&ack, &want);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("evict");
@@ -337,5 +363,6 @@ int main(void)
 	add_for_both(tcase, an_answer_writes_the_established_flow_again);
 	tcase_add_test(tcase, late_answers_of_the_backend_before_do_not_bring_it_back);
 	tcase_add_test(tcase, a_way_back_that_another_flow_got_is_not_taken_from_it);
+	tcase_add_test(tcase, a_flow_seen_a_tick_ahead_is_not_expired);
 	return harness_run(suite);
 }
