@@ -104,3 +104,16 @@ static __always_inline enum sl_verdict F(flow)(struct pkt *p)
 	f->f.bytes += p->len;
 	return SL_FORWARD;
 }
+
+/* Another entry gets this packet of a known flow too, and counts it there. */
+static __always_inline void F(uncount)(const struct pkt *p)
+{
+	struct F(sl_flow) *f = p->table == TABLE_NEW
+				       ? bpf_map_lookup_elem(&F(new), &p->F(key))
+				       : bpf_map_lookup_elem(&F(established), &p->F(key));
+
+	if (!f)
+		return;
+	f->f.packets -= p->segments;
+	f->f.bytes -= p->len;
+}

@@ -113,6 +113,16 @@ static __always_inline int xdp_last_hop(struct xdp_md *ctx, const struct pkt *p)
 	return (p->family == 4 ? ip->ttl : ip6->hop_limit) <= 1;
 }
 
+/* TC is to do it, with the packet untouched. */
+static __always_inline enum sl_verdict xdp_hand_on(const struct pkt *p)
+{
+	if (p->family == 4)
+		uncount4(p);
+	else
+		uncount6(p);
+	return SL_LEAVE;
+}
+
 static __always_inline int xdp_sendable(__u32 ifindex)
 {
 	struct sl_iface *iface = bpf_map_lookup_elem(&ifaces, &ifindex);
@@ -136,7 +146,7 @@ static __noinline enum sl_verdict xdp_redirect(struct xdp_md *ctx, struct pkt *p
 	*ret = XDP_PASS;
 	if (bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) || !xdp_sendable(fib.ifindex) ||
 	    xdp_last_hop(ctx, p))
-		return SL_LEAVE;
+		return xdp_hand_on(p);
 
 	if (xdp_rewrite(ctx, p, 1))
 		return SL_DROP_BUG;
@@ -156,7 +166,7 @@ static __always_inline int xdp_leave(struct xdp_md *ctx, struct pkt *p, enum sl_
 	if (v == SL_FORWARD && p->forward == SL_REDIRECT)
 		v = xdp_redirect(ctx, p, &ret);
 	else if (v == SL_FORWARD && p->forward == SL_HAIRPIN)
-		v = SL_LEAVE;
+		v = xdp_hand_on(p);
 	else if (v == SL_FORWARD && xdp_rewrite(ctx, p, 0))
 		v = SL_DROP_BUG;
 

@@ -2,6 +2,7 @@
 
 /* XDP on the uplink, and what it leaves to TC on the same interface. */
 
+#include <arpa/inet.h>
 #include <string.h>
 
 #include "test/packet/harness.h"
@@ -267,6 +268,45 @@ START_TEST(an_interface_without_xdp_is_left_to_tc)
 }
 END_TEST
 
+static struct sl_flow4 only_flow_from(const char *client, struct bpf_map *map)
+{
+	struct sl_tuple4 key, *previous = NULL;
+	struct sl_flow4 flow = {};
+	uint8_t addr[4];
+
+	ck_assert_int_eq(inet_pton(AF_INET, client, addr), 1);
+	while (bpf_map__get_next_key(map, previous, &key, sizeof(key)) == 0) {
+		previous = &key;
+		if (memcmp(key.saddr, addr, 4) == 0)
+			bpf_map__lookup_elem(map, &key, sizeof(key), &flow, sizeof(flow), 0);
+	}
+	return flow;
+}
+
+START_TEST(what_is_left_to_tc_counts_once_in_its_flow)
+{
+	struct ends ends = { CLIENT4, 40000, VIP4, 80 };
+	struct frame f, ack = frame_tcp(ends, ACK, 1001, 2001, 0);
+	struct sluice *s = harness.skel;
+	struct sl_flow4 flow;
+
+	vip(&places[0], IPPROTO_TCP, NEIGHBOUR4);
+	f = frame_tcp(ends, SYN, 1000, 0, 0);
+	assert_left(&f);
+	run_ingress(harness.up0, &f);
+	flow = only_flow_from(CLIENT4, s->maps.new4);
+	ck_assert_uint_eq(flow.f.packets, 1);
+	ck_assert_uint_eq(flow.f.bytes, 40);
+
+	harness_establish(harness.up0, harness.up0, ends);
+	flow = only_flow_from(CLIENT4, s->maps.established4);
+	assert_left(&ack);
+	run_ingress(harness.up0, &ack);
+	ck_assert_uint_eq(only_flow_from(CLIENT4, s->maps.established4).f.packets,
+			  flow.f.packets + 1);
+}
+END_TEST
+
 START_TEST(the_last_hop_is_left_to_tc_which_counts_it)
 {
 	const struct place *p = &places[_i];
@@ -441,6 +481,7 @@ int main(void)
 	add_for_both(tcase, no_service_traffic_is_left);
 	add_for_both(tcase, a_neighbour_not_known_yet_is_left_to_tc);
 	add_for_both(tcase, an_interface_without_xdp_is_left_to_tc);
+	tcase_add_test(tcase, what_is_left_to_tc_counts_once_in_its_flow);
 	add_for_both(tcase, the_last_hop_is_left_to_tc_which_counts_it);
 	add_for_both(tcase, what_is_too_long_for_the_next_link_is_left_to_tc_which_counts_it);
 	add_for_both(tcase, a_service_without_endpoints_is_left_to_tc_which_counts_it);
