@@ -359,8 +359,18 @@ static bool set_headers(struct http_request *request)
 	return true;
 }
 
-int http_get(struct http *http, const char *path, const struct http_handler *handler, void *context,
-	     struct http_request **ret)
+/* `body` NULL: GET, else POST. */
+static bool set_body(struct http_request *request, const char *body)
+{
+	if (!body)
+		return true;
+	curl_easy_setopt(request->easy, CURLOPT_TIMEOUT_MS, (long)HTTP_POST_MS);
+	return add_header(request, "Content-Type", "application/json") &&
+	       curl_easy_setopt(request->easy, CURLOPT_COPYPOSTFIELDS, body) == CURLE_OK;
+}
+
+static int begin(struct http *http, const char *path, const char *body,
+		 const struct http_handler *handler, void *context, struct http_request **ret)
 {
 	struct http_request *request = calloc(1, sizeof(*request));
 	sl_auto_mem char *url = NULL;
@@ -373,7 +383,7 @@ int http_get(struct http *http, const char *path, const struct http_handler *han
 	request->easy = curl_easy_init();
 	if (asprintf(&url, "%s%s", http->base, path) < 0)
 		url = NULL;
-	if (!request->easy || !url || !set_headers(request) ||
+	if (!request->easy || !url || !set_body(request, body) || !set_headers(request) ||
 	    curl_easy_setopt(request->easy, CURLOPT_URL, url) != CURLE_OK) {
 		request_free(request);
 		return -ENOMEM;
@@ -391,6 +401,18 @@ int http_get(struct http *http, const char *path, const struct http_handler *han
 	LIST_INSERT_HEAD(&http->requests, request, entry);
 	*ret = request;
 	return 0;
+}
+
+int http_get(struct http *http, const char *path, const struct http_handler *handler, void *context,
+	     struct http_request **ret)
+{
+	return begin(http, path, NULL, handler, context, ret);
+}
+
+int http_post(struct http *http, const char *path, const char *body,
+	      const struct http_handler *handler, void *context, struct http_request **ret)
+{
+	return begin(http, path, body, handler, context, ret);
 }
 
 /*

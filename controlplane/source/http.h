@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * GET requests to the API server, run by the event loop: libcurl's socket
+ * Requests to the API server, run by the event loop: libcurl's socket
  * interface on libuv's. Everything happens on the loop's thread, and no
  * handler is called from inside libcurl, so a handler may begin and cancel
  * requests and free the http itself.
@@ -53,6 +53,15 @@ SL_DEFINE_AUTO(http)
  */
 int http_get(struct http *http, const char *path, const struct http_handler *handler, void *context,
 	     struct http_request **ret);
+
+/*
+ * The same with POST of `body`, which is JSON and is copied. It fails when no
+ * answer is there after HTTP_POST_MS. An answer other than 200, 201 among them,
+ * comes by `done` only.
+ */
+#define HTTP_POST_MS 10000
+int http_post(struct http *http, const char *path, const char *body,
+	      const struct http_handler *handler, void *context, struct http_request **ret);
 
 /* Ends a request; no handler of it is called any more. Takes NULL too. */
 void http_cancel(struct http_request *request);

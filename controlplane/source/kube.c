@@ -106,9 +106,21 @@ static json_t *kube_status(const struct source *source)
 			 "since", when, "error", why, "kinds", list);
 }
 
+static int kube_post(struct source *source, const char *path, const char *body,
+		     const struct http_handler *handler, void *context, struct http_request **ret)
+{
+	struct kube *kube = (struct kube *)source;
+	char error[OBJECT_ERROR_MAX];
+
+	/* The reflectors tell of a token that can't be read. */
+	kubeconfig_refresh_token(kube->config, error);
+	return http_post(kube->http, path, body, handler, context, ret);
+}
+
 static const struct source_ops kube_ops = {
 	.free = kube_free,
 	.status = kube_status,
+	.post = kube_post,
 };
 
 /* Starts the list of each kind. */

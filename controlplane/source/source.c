@@ -2,6 +2,8 @@
 
 #include "controlplane/source/source.h"
 
+#include <errno.h>
+
 #include "controlplane/source/source_impl.h"
 
 void source_free(struct source *source)
@@ -13,4 +15,12 @@ void source_free(struct source *source)
 json_t *source_status(const struct source *source)
 {
 	return source->ops->status(source);
+}
+
+int source_post(struct source *source, const char *path, const char *body,
+		const struct http_handler *handler, void *context, struct http_request **ret)
+{
+	if (!source->ops->post)
+		return -ENOTSUP;
+	return source->ops->post(source, path, body, handler, context, ret);
 }

@@ -3,11 +3,14 @@
 
 /* What every source begins with; private to the sources. */
 
-#include "controlplane/source/source.h"
+#include "controlplane/source/post.h"
 
 struct source_ops {
 	void (*free)(struct source *source);
 	json_t *(*status)(const struct source *source);
+	/* As source_post(); NULL where there is nobody to post to. */
+	int (*post)(struct source *source, const char *path, const char *body,
+		    const struct http_handler *handler, void *context, struct http_request **ret);
 };
 
 struct source {

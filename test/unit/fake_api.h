@@ -4,7 +4,8 @@
 /*
  * An API server that says what a test tells it to: lists from a queue of
  * answers (or an empty list once that is empty), watches as streams that the
- * test writes to and ends. It runs on threads of its own, on loopback.
+ * test writes to and ends. Events are posted, and answered from their queue of
+ * lists, else by 201. It runs on threads of its own, on loopback.
  */
 
 #include <check.h>
@@ -18,7 +19,7 @@
 
 #include "common/mem.h"
 
-enum fake_kind { FAKE_SERVICE, FAKE_SLICE, FAKE_NODE, FAKE_CIDR, FAKE_KIND_MAX };
+enum fake_kind { FAKE_SERVICE, FAKE_SLICE, FAKE_NODE, FAKE_CIDR, FAKE_EVENT, FAKE_KIND_MAX };
 
 enum fake_end { FAKE_OPEN, FAKE_CLEAN, FAKE_BROKEN };
 
@@ -37,6 +38,15 @@ struct fake_request {
 	char uri[1024];
 	char authorization[256];
 	char host[256];
+	char body[4096]; /* of a POST */
+};
+
+/* What MHD knows of a request while it comes. */
+struct fake_call {
+	char *uri;
+	bool begun;
+	char body[4096];
+	size_t len;
 };
 
 struct fake_queue {
@@ -67,6 +77,7 @@ static const struct {
 	{ "/apis/discovery.k8s.io/v1/endpointslices", "EndpointSlice" },
 	{ "/api/v1/nodes", "Node" },
 	{ "/apis/networking.k8s.io/v1/servicecidrs", "ServiceCIDR" },
+	{ "/apis/events.k8s.io/v1/namespaces/", "Event" },
 };
 
 /* Sends the stream of a kind as it is written; `context` is its number and kind. */
@@ -126,7 +137,8 @@ static void fake_free_answer(void *context)
 static struct fake_answer fake_take(struct fake_queue *queue)
 {
 	if (queue->first == queue->n)
-		return (struct fake_answer) { .status = 200 };
+		return (struct fake_answer) { .status = queue == &fake.lists[FAKE_EVENT] ? 201
+											 : 200 };
 	return queue->answers[queue->first++];
 }
 
@@ -161,28 +173,48 @@ static void fake_copy(char *out, size_t size, const char *text)
 	snprintf(out, size, "%s", text ? text : "");
 }
 
-static enum MHD_Result fake_handle(void *context, struct MHD_Connection *connection,
-				   const char *url, const char *method, const char *version,
-				   const char *data, size_t *len, void **uri)
+/* The kind that is asked for, FAKE_KIND_MAX if there is none. */
+static enum fake_kind fake_kind_of(const char *url, const char *method)
 {
 	enum fake_kind kind = FAKE_SERVICE;
+	bool posted = strcmp(method, "POST") == 0;
+
+	if (strncmp(url, fake_kinds[FAKE_EVENT].path, strlen(fake_kinds[FAKE_EVENT].path)) == 0)
+		return posted ? FAKE_EVENT : FAKE_KIND_MAX;
+	while (kind < FAKE_EVENT && strcmp(url, fake_kinds[kind].path) != 0)
+		kind++;
+	return kind == FAKE_EVENT || posted ? FAKE_KIND_MAX : kind;
+}
+
+static enum MHD_Result fake_handle(void *context, struct MHD_Connection *connection,
+				   const char *url, const char *method, const char *version,
+				   const char *data, size_t *len, void **call_)
+{
+	struct fake_call *call = *call_;
+	enum fake_kind kind = fake_kind_of(url, method);
 	bool watch = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "watch");
 
 	(void)context;
-	(void)method;
 	(void)version;
-	(void)data;
-	(void)len;
-	while (kind < FAKE_KIND_MAX && strcmp(url, fake_kinds[kind].path) != 0)
-		kind++;
 	if (kind == FAKE_KIND_MAX)
 		return MHD_NO;
+	if (kind == FAKE_EVENT && (!call->begun || *len > 0)) {
+		if (*len >= sizeof(call->body) - call->len)
+			return MHD_NO;
+		if (*len > 0)
+			memcpy(call->body + call->len, data, *len);
+		call->len += *len;
+		call->begun = true;
+		*len = 0;
+		return MHD_YES;
+	}
 
 	pthread_mutex_lock(&fake.lock);
 	struct fake_request *request = &fake.requests[fake.n_requests++ % SL_COUNT(fake.requests)];
 	request->kind = kind;
 	request->watch = watch;
-	fake_copy(request->uri, sizeof(request->uri), *uri);
+	fake_copy(request->uri, sizeof(request->uri), call->uri);
+	fake_copy(request->body, sizeof(request->body), call->body);
 	fake_copy(request->authorization, sizeof(request->authorization),
 		  MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization"));
 	fake_copy(request->host, sizeof(request->host),
@@ -207,16 +239,23 @@ static void *fake_keep_uri(void *context, const char *uri, struct MHD_Connection
 {
 	(void)context;
 	(void)connection;
-	return strdup(uri);
+	struct fake_call *call = calloc(1, sizeof(*call));
+
+	if (call)
+		call->uri = strdup(uri);
+	return call;
 }
 
-static void fake_completed(void *context, struct MHD_Connection *connection, void **uri,
+static void fake_completed(void *context, struct MHD_Connection *connection, void **call_,
 			   enum MHD_RequestTerminationCode code)
 {
+	struct fake_call *call = *call_;
+
 	(void)context;
 	(void)connection;
 	(void)code;
-	free(*uri);
+	free(call->uri);
+	free(call);
 }
 
 /* `cert` and `key` make it speak TLS; NULL: plain HTTP. `port` 0: any. */
@@ -289,7 +328,7 @@ static struct fake_answer fake_text(unsigned int status, const char *body)
 }
 
 /* Queues the answer of the next list or watch of a kind. */
-static void fake_list(enum fake_kind kind, unsigned int status, const char *body)
+static inline void fake_list(enum fake_kind kind, unsigned int status, const char *body)
 {
 	fake_push(&fake.lists[kind], fake_text(status, body));
 }
@@ -300,7 +339,7 @@ static inline void fake_watch(enum fake_kind kind, unsigned int status, const ch
 }
 
 /* Writes to the stream of a kind, or ends it when all was sent. */
-static void fake_send(enum fake_kind kind, const char *text)
+static inline void fake_send(enum fake_kind kind, const char *text)
 {
 	size_t len = strlen(text);
 
@@ -312,7 +351,7 @@ static void fake_send(enum fake_kind kind, const char *text)
 	pthread_mutex_unlock(&fake.lock);
 }
 
-static void fake_end(enum fake_kind kind, enum fake_end end)
+static inline void fake_end(enum fake_kind kind, enum fake_end end)
 {
 	pthread_mutex_lock(&fake.lock);
 	fake.end[kind] = end;

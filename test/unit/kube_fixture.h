@@ -35,7 +35,7 @@ static void turn(void)
 }
 
 /* Lets `ms` go by. */
-static void rest(unsigned int ms)
+static inline void rest(unsigned int ms)
 {
 	uint64_t end = uv_hrtime() + (uint64_t)ms * 1000000;
 
@@ -149,7 +149,7 @@ static void teardown(void)
 }
 
 /* How many lines of the log have `text`. */
-static size_t logged(const char *text)
+static inline size_t logged(const char *text)
 {
 	static char log[256 * 1024];
 	ssize_t len = pread(log_fd, log, sizeof(log) - 1, 0);
@@ -179,7 +179,7 @@ static char *service(const char *name, int version)
 }
 
 /* Queues a page of Services: `names` separated by spaces; `token` may be "". */
-static void list_services(const char *names, const char *version, const char *token)
+static inline void list_services(const char *names, const char *version, const char *token)
 {
 	char page[16384], copy[256];
 	int len = snprintf(page, sizeof(page),
@@ -201,7 +201,7 @@ static void list_services(const char *names, const char *version, const char *to
 }
 
 /* Sends an event about a Service. */
-static void send_service(const char *type, const char *name, int version)
+static inline void send_service(const char *type, const char *name, int version)
 {
 	sl_auto_mem char *object = service(name, version);
 	char line[2048];
@@ -225,7 +225,7 @@ static inline void send_error(int code)
 	fake_send(FAKE_SERVICE, line);
 }
 
-static size_t services(void)
+static inline size_t services(void)
 {
 	return store_count(store, OBJECT_SERVICE);
 }
@@ -244,7 +244,7 @@ static void look_at(void *context, const struct store_service *each)
 }
 
 /* The Service of this name, or NULL. */
-static const struct service *find(const char *name)
+static inline const struct service *find(const char *name)
 {
 	struct search search = { .name = name };
 
