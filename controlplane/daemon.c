@@ -13,6 +13,7 @@
 
 #include "common/log.h"
 #include "controlplane/attach/attach.h"
+#include "controlplane/events/events.h"
 #include "controlplane/lock.h"
 #include "controlplane/node_facts.h"
 #include "controlplane/node_ports.h"
@@ -46,6 +47,7 @@ struct daemon {
 	struct sync *sync;
 	struct attach *attach;
 	struct source *source;
+	struct events *events;
 	struct control *control;
 };
 
@@ -257,6 +259,23 @@ static int start_source(struct daemon *daemon, char error[512])
 		       : source_manifests_new(&options, &daemon->source, error);
 }
 
+/* S-260. Without memory for it the node works all the same. */
+static void start_events(struct daemon *daemon)
+{
+	const char *node_name = daemon->config->node_name;
+	const struct event starting = {
+		.kind = "Node",
+		.name = node_name,
+		.type = EVENT_NORMAL,
+		.reason = "Starting",
+		.action = "StartSluice",
+		.note = "sluiced " SLUICE_VERSION,
+	};
+
+	daemon->events = events_new(&daemon->loop, daemon->source, node_name);
+	events_emit(daemon->events, &starting);
+}
+
 static int start_control(struct daemon *daemon, char error[512])
 {
 	struct control_options options = {
@@ -298,6 +317,8 @@ static int start(struct daemon *daemon, char error[512])
 		r = start_control(daemon, error);
 	if (r == 0)
 		r = start_source(daemon, error);
+	if (r == 0)
+		start_events(daemon);
 	return r;
 }
 
@@ -306,6 +327,7 @@ static void stop(struct daemon *daemon)
 	uv_close((uv_handle_t *)&daemon->term, NULL);
 	uv_close((uv_handle_t *)&daemon->interrupt, NULL);
 	control_free(daemon->control);
+	events_free(daemon->events);
 	source_free(daemon->source);
 	attach_free(daemon->attach);
 	sync_free(daemon->sync);
