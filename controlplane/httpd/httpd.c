@@ -1,0 +1,208 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/*
+ * libmicrohttpd has its own epoll descriptor; the loop polls that and runs it,
+ * on the loop's thread, whenever something is ready or its timer is due.
+ */
+
+#include "controlplane/httpd/httpd.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <microhttpd.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/log.h"
+
+#define IDLE_TIMEOUT_S 30
+
+struct httpd {
+	struct httpd_options options;
+	struct MHD_Daemon *daemon;
+	uv_poll_t poll;
+	uv_timer_t timer;
+	int open_handles;
+};
+
+/* What libmicrohttpd hands through its iterators. */
+struct query {
+	void (*each)(void *context, const char *name, const char *value);
+	void *context;
+};
+
+static enum MHD_Result on_query(void *query_, enum MHD_ValueKind kind, const char *name,
+				const char *value)
+{
+	const struct query *query = query_;
+
+	(void)kind;
+	query->each(query->context, name, value ? value : "");
+	return MHD_YES;
+}
+
+void httpd_each_query(const struct httpd_request *request,
+		      void (*each)(void *context, const char *name, const char *value),
+		      void *context)
+{
+	struct query query = { .each = each, .context = context };
+
+	MHD_get_connection_values(request->connection, MHD_GET_ARGUMENT_KIND, on_query, &query);
+}
+
+void httpd_header(struct httpd_response *response, const char *name, const char *format, ...)
+{
+	struct httpd_header *header = &response->headers[response->n_headers++];
+	va_list args;
+
+	assert(response->n_headers <= HTTPD_HEADERS_MAX);
+	header->name = name;
+	va_start(args, format);
+	vsnprintf(header->value, sizeof(header->value), format, args);
+	va_end(args);
+}
+
+static enum MHD_Result respond(struct MHD_Connection *connection, struct httpd_response *from)
+{
+	struct MHD_Response *response;
+	enum MHD_Result result;
+
+	if (!from->body)
+		return MHD_NO;
+	response = MHD_create_response_from_buffer(strlen(from->body), from->body,
+						   MHD_RESPMEM_MUST_FREE);
+	if (!response) {
+		free(from->body);
+		return MHD_NO;
+	}
+	for (size_t i = 0; i < from->n_headers; i++)
+		MHD_add_response_header(response, from->headers[i].name, from->headers[i].value);
+	result = MHD_queue_response(connection, from->status, response);
+	MHD_destroy_response(response);
+	return result;
+}
+
+static bool announces_body(struct MHD_Connection *connection)
+{
+	const char *length = MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
+							 MHD_HTTP_HEADER_CONTENT_LENGTH);
+
+	return (length && strcmp(length, "0")) ||
+	       MHD_lookup_connection_value(connection, MHD_HEADER_KIND,
+					   MHD_HTTP_HEADER_TRANSFER_ENCODING);
+}
+
+static enum MHD_Result on_request(void *httpd_, struct MHD_Connection *connection, const char *url,
+				  const char *method, const char *version, const char *upload,
+				  size_t *upload_size, void **state)
+{
+	const struct httpd *httpd = httpd_;
+	const struct httpd_request request = {
+		.method = method,
+		.path = url,
+		.connection = connection,
+	};
+	struct httpd_response response = {};
+
+	(void)version;
+	(void)upload;
+	/* An answer with the headers ends the connection, which a body is not worth. */
+	if (!*state && !announces_body(connection)) {
+		*state = httpd_;
+		return MHD_YES; /* the answer comes with the next call */
+	}
+	*upload_size = 0;
+	httpd->options.answer(httpd->options.context, &request, &response);
+	return respond(connection, &response);
+}
+
+static void on_log(void *httpd_, const char *format, va_list args)
+	__attribute__((format(printf, 2, 0)));
+
+static void on_log(void *httpd_, const char *format, va_list args)
+{
+	const struct httpd *httpd = httpd_;
+	char line[256];
+
+	vsnprintf(line, sizeof(line), format, args);
+	line[strcspn(line, "\n")] = 0;
+	log_debug("%s: %s", httpd->options.name, line);
+}
+
+static void on_timer(uv_timer_t *timer);
+
+static void run(struct httpd *httpd)
+{
+	MHD_UNSIGNED_LONG_LONG timeout_ms;
+
+	MHD_run(httpd->daemon);
+	if (MHD_get_timeout(httpd->daemon, &timeout_ms) == MHD_YES)
+		uv_timer_start(&httpd->timer, on_timer, timeout_ms, 0);
+	else
+		uv_timer_stop(&httpd->timer);
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+	run(timer->data);
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+	(void)status;
+	(void)events;
+	run(poll->data);
+}
+
+static void on_close(uv_handle_t *handle)
+{
+	struct httpd *httpd = handle->data;
+
+	if (!--httpd->open_handles)
+		free(httpd);
+}
+
+void httpd_free(struct httpd *httpd)
+{
+	if (!httpd)
+		return;
+	uv_poll_stop(&httpd->poll);
+	uv_close((uv_handle_t *)&httpd->poll, on_close);
+	uv_close((uv_handle_t *)&httpd->timer, on_close);
+	MHD_stop_daemon(httpd->daemon);
+}
+
+int httpd_new(const struct httpd_options *options, struct httpd **ret)
+{
+	sl_auto_mem struct httpd *httpd = calloc(1, sizeof(*httpd));
+	const union MHD_DaemonInfo *info;
+	int r;
+
+	if (!httpd) {
+		close(options->fd);
+		return -ENOMEM;
+	}
+	httpd->options = *options;
+	/* From here on the socket is libmicrohttpd's. */
+	httpd->daemon = MHD_start_daemon(
+		MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, httpd,
+		MHD_OPTION_EXTERNAL_LOGGER, on_log, httpd, MHD_OPTION_LISTEN_SOCKET, options->fd,
+		MHD_OPTION_CONNECTION_LIMIT, options->clients_max, MHD_OPTION_CONNECTION_TIMEOUT,
+		(unsigned int)IDLE_TIMEOUT_S, MHD_OPTION_END);
+	if (!httpd->daemon)
+		return -EIO;
+	info = MHD_get_daemon_info(httpd->daemon, MHD_DAEMON_INFO_EPOLL_FD);
+	r = info ? uv_poll_init(options->loop, &httpd->poll, info->epoll_fd) : UV_ENOTSUP;
+	if (r) {
+		MHD_stop_daemon(httpd->daemon);
+		return r;
+	}
+	uv_timer_init(options->loop, &httpd->timer);
+	httpd->poll.data = httpd->timer.data = httpd;
+	httpd->open_handles = 2;
+	uv_poll_start(&httpd->poll, UV_READABLE, on_ready);
+	*ret = sl_take(httpd);
+	return 0;
+}

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+
+/* The HTTP server on a loop, and where servers listen. */
+
+#include "controlplane/httpd/httpd.h"
+#include "controlplane/httpd/listen.h"
+#include "http_fixture.h"
+
+#define CLIENTS_MAX 16
+
+static struct httpd *httpd;
+static uint16_t port;
+static char asked[512]; /* what the callback was asked, and the query */
+
+static void note_query(void *context, const char *name, const char *value)
+{
+	(void)context;
+	snprintf(asked + strlen(asked), sizeof(asked) - strlen(asked), " %s=%s", name, value);
+}
+
+static void answer(void *context, const struct httpd_request *request,
+		   struct httpd_response *response)
+{
+	ck_assert_ptr_eq(context, &port);
+	snprintf(asked, sizeof(asked), "%s %s", request->method, request->path);
+	httpd_each_query(request, note_query, NULL);
+	if (!strcmp(request->path, "/silent"))
+		return;
+	response->status = !strcmp(request->path, "/busy") ? 503 : 200;
+	response->body = strdup(asked);
+	httpd_header(response, "X-Number", "%d", 17);
+	httpd_header(response, "Content-Type", "text/plain");
+}
+
+static void start(void)
+{
+	struct httpd_options options = {
+		.loop = &loop,
+		.name = "test",
+		.clients_max = CLIENTS_MAX,
+		.answer = answer,
+		.context = &port,
+	};
+
+	fixture_begin();
+	asked[0] = 0;
+	options.fd = fixture_listener("127.0.0.1", &port);
+	ck_assert_int_eq(httpd_new(&options, &httpd), 0);
+}
+
+static void stop(void)
+{
+	httpd_free(httpd);
+	httpd = NULL;
+	fixture_end();
+}
+
+static void ask(const char *method, const char *path, struct fixture_reply *ret)
+{
+	fixture_ask("127.0.0.1", port, method, path, ret);
+}
+
+START_TEST(status_headers_and_body_are_the_callbacks)
+{
+	struct fixture_reply reply;
+
+	ask("GET", "/busy", &reply);
+	ck_assert_int_eq(reply.status, 503);
+	ck_assert_str_eq(reply.body, "GET /busy");
+	ck_assert_ptr_nonnull(strstr(reply.text, "X-Number: 17\r\n"));
+	ck_assert_ptr_nonnull(strstr(reply.text, "Content-Type: text/plain\r\n"));
+	ck_assert_ptr_nonnull(strstr(reply.text, "Content-Length: 9\r\n"));
+}
+END_TEST
+
+START_TEST(head_gets_the_head_alone)
+{
+	struct fixture_reply reply;
+
+	ask("HEAD", "/busy", &reply);
+	ck_assert_int_eq(reply.status, 503);
+	ck_assert_str_eq(reply.body, "");
+	ck_assert_ptr_nonnull(strstr(reply.text, "Content-Length: 10\r\n"));
+}
+END_TEST
+
+START_TEST(any_method_reaches_the_callback)
+{
+	static const char *const methods[] = { "GET", "POST", "PUT", "DELETE", "OPTIONS", "BREW" };
+
+	for (size_t i = 0; i < SL_COUNT(methods); i++) {
+		struct fixture_reply reply;
+		char want[64];
+
+		ask(methods[i], "/x", &reply);
+		snprintf(want, sizeof(want), "%s /x", methods[i]);
+		ck_assert_int_eq(reply.status, 200);
+		ck_assert_str_eq(reply.body, want);
+	}
+}
+END_TEST
+
+START_TEST(path_and_query_arrive_decoded)
+{
+	struct fixture_reply reply;
+
+	ask("GET", "/a%20b?x=1%2F2&flag&empty=", &reply);
+	ck_assert_str_eq(reply.body, "GET /a b x=1/2 flag= empty=");
+}
+END_TEST
+
+START_TEST(a_body_is_not_waited_for)
+{
+	struct fixture_reply reply;
+	int fd = fixture_dial("127.0.0.1", port);
+
+	fixture_send(fd, "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nbegin");
+	fixture_read(fd, NULL, &reply);
+	ck_assert_int_eq(reply.status, 200);
+	ck_assert_str_eq(reply.body, "POST /x");
+	close(fd);
+}
+END_TEST
+
+START_TEST(no_body_from_the_callback_hangs_up)
+{
+	struct fixture_reply reply;
+
+	ask("GET", "/silent", &reply);
+	ck_assert_str_eq(reply.text, "");
+	ck_assert_str_eq(asked, "GET /silent");
+}
+END_TEST
+
+START_TEST(a_connection_serves_many_requests)
+{
+	int fd = fixture_dial("127.0.0.1", port);
+
+	for (int i = 0; i < 3; i++) {
+		struct fixture_reply reply;
+
+		fixture_send(fd, i == 1 ? "POST /x HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+					: "GET /x HTTP/1.1\r\nHost: x\r\n\r\n");
+		fixture_read(fd, " /x", &reply);
+		ck_assert_int_eq(reply.status, 200);
+		ck_assert_ptr_null(strstr(reply.text, "Connection:"));
+	}
+	close(fd);
+}
+END_TEST
+
+START_TEST(idle_and_broken_clients_do_not_keep_others_waiting)
+{
+	struct fixture_reply reply;
+	int idle = fixture_dial("127.0.0.1", port), half = fixture_dial("127.0.0.1", port);
+	int garbage = fixture_dial("127.0.0.1", port);
+
+	fixture_send(half, "GET /x HT");
+	fixture_send(garbage, "\x16\x03\x01\x02\r\n\r\n");
+	for (int i = 0; i < 3 * CLIENTS_MAX; i++) {
+		ask("GET", "/x", &reply);
+		ck_assert_int_eq(reply.status, 200);
+	}
+	fixture_send(half, "TP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+	fixture_read(half, NULL, &reply);
+	ck_assert_int_eq(reply.status, 200);
+	close(idle);
+	close(half);
+	close(garbage);
+}
+END_TEST
+
+START_TEST(freeing_hangs_up_and_closes_the_port)
+{
+	struct fixture_reply reply;
+	int fd = fixture_dial("127.0.0.1", port);
+
+	fixture_send(fd, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n");
+	fixture_read(fd, "GET /x", &reply);
+	httpd_free(httpd);
+	httpd = NULL;
+	ck_assert_int_eq(recv(fd, reply.text, sizeof(reply.text), 0), 0);
+	ck_assert(fixture_refuses("127.0.0.1", port));
+	close(fd);
+}
+END_TEST
+
+START_TEST(addresses_are_read)
+{
+	static const struct {
+		const char *text, *addr;
+		uint8_t family;
+		bool both;
+		uint16_t port;
+	} rows[] = {
+		{ "192.0.2.1:80", "192.0.2.1", 4, false, 80 },
+		{ "127.0.0.1:65535", "127.0.0.1", 4, false, 65535 },
+		{ "[2001:db8::1]:10256", "2001:db8::1", 6, false, 10256 },
+		{ "[::1]:1", "::1", 6, false, 1 },
+		{ "0.0.0.0:10256", "0.0.0.0", 4, true, 10256 },
+		{ "[::]:10256", "::", 6, true, 10256 },
+	};
+
+	for (size_t i = 0; i < SL_COUNT(rows); i++) {
+		struct listen_address got;
+		char text[IP_TEXT_MAX];
+
+		ck_assert_msg(!listen_address_parse(rows[i].text, &got), "%s", rows[i].text);
+		ck_assert_str_eq(ip_format(&got.addr, got.family, text), rows[i].addr);
+		ck_assert_uint_eq(got.family, rows[i].family);
+		ck_assert_uint_eq(got.both, rows[i].both);
+		ck_assert_uint_eq(got.port, rows[i].port);
+	}
+}
+END_TEST
+
+START_TEST(what_is_no_address_is_refused)
+{
+	static const char *const rows[] = {
+		"",
+		":80",
+		"192.0.2.1",
+		"192.0.2.1:",
+		"192.0.2.1:0",
+		"1.2.3.4:x",
+		"1.2.3.4:65536",
+		"1.2.3.4:-80",
+		"1.2.3.4: 80",
+		"1.2.3.4:100000000000",
+		"2001:db8::",
+		"::1:80",
+		"[::1]",
+		"[1.2.3.4]:80",
+		"[::1:80",
+		"[]:80",
+		"node:80",
+		"[::g]:80",
+		"1.2.3.4.5:80",
+		"1.2.3.4:80x",
+	};
+	struct listen_address got = { .port = 7 };
+
+	for (size_t i = 0; i < SL_COUNT(rows); i++)
+		ck_assert_msg(listen_address_parse(rows[i], &got) == -EINVAL, "%s", rows[i]);
+	ck_assert_uint_eq(got.port, 7);
+}
+END_TEST
+
+static int listen_at(const char *text)
+{
+	struct listen_address address;
+	int fd = -1, r;
+
+	ck_assert_int_eq(listen_address_parse(text, &address), 0);
+	r = listen_open(&address, &fd);
+	return r ? r : fd;
+}
+
+START_TEST(a_socket_serves_the_families_that_its_address_means)
+{
+	static const struct {
+		const char *host;
+		bool serves4, serves6;
+	} rows[] = {
+		{ "127.0.0.1", true, false },
+		{ "[::1]", false, true },
+		{ "0.0.0.0", true, true },
+		{ "[::]", true, true },
+	};
+
+	for (size_t i = 0; i < SL_COUNT(rows); i++) {
+		uint16_t at = fixture_free_port();
+		char text[IP_TEXT_MAX + 8];
+		int fd;
+
+		snprintf(text, sizeof(text), "%s:%u", rows[i].host, at);
+		fd = listen_at(text);
+		ck_assert_msg(fd >= 0, "%s: %s", text, strerror(-fd));
+		ck_assert_msg(fixture_refuses("127.0.0.1", at) != rows[i].serves4, "%s", text);
+		ck_assert_msg(fixture_refuses("::1", at) != rows[i].serves6, "%s", text);
+		close(fd);
+	}
+}
+END_TEST
+
+START_TEST(every_address_of_one_family_leaves_the_other_free)
+{
+	struct listen_address address = { .family = 6, .port = fixture_free_port() };
+	int six = -1, four = -1;
+
+	ck_assert_int_eq(listen_open(&address, &six), 0);
+	ck_assert(fixture_refuses("127.0.0.1", address.port));
+	address.family = 4;
+	ck_assert_int_eq(listen_open(&address, &four), 0);
+	ck_assert(!fixture_refuses("127.0.0.1", address.port));
+	close(six);
+	close(four);
+}
+END_TEST
+
+START_TEST(a_port_that_is_taken_is_an_error)
+{
+	uint16_t taken;
+	int fd = fixture_listener("127.0.0.1", &taken);
+	char text[32];
+
+	snprintf(text, sizeof(text), "127.0.0.1:%u", taken);
+	ck_assert_int_eq(listen_at(text), -EADDRINUSE);
+	snprintf(text, sizeof(text), "192.0.2.77:%u", taken);
+	ck_assert_int_eq(listen_at(text), -EADDRNOTAVAIL);
+	close(fd);
+}
+END_TEST
+
+static Suite *suite(void)
+{
+	Suite *s = suite_create("httpd");
+	TCase *server = tcase_create("server"), *places = tcase_create("listen");
+
+	tcase_add_checked_fixture(server, start, stop);
+	tcase_add_test(server, status_headers_and_body_are_the_callbacks);
+	tcase_add_test(server, head_gets_the_head_alone);
+	tcase_add_test(server, any_method_reaches_the_callback);
+	tcase_add_test(server, path_and_query_arrive_decoded);
+	tcase_add_test(server, a_body_is_not_waited_for);
+	tcase_add_test(server, no_body_from_the_callback_hangs_up);
+	tcase_add_test(server, a_connection_serves_many_requests);
+	tcase_add_test(server, idle_and_broken_clients_do_not_keep_others_waiting);
+	tcase_add_test(server, freeing_hangs_up_and_closes_the_port);
+	suite_add_tcase(s, server);
+	tcase_add_test(places, addresses_are_read);
+	tcase_add_test(places, what_is_no_address_is_refused);
+	tcase_add_test(places, a_socket_serves_the_families_that_its_address_means);
+	tcase_add_test(places, every_address_of_one_family_leaves_the_other_free);
+	tcase_add_test(places, a_port_that_is_taken_is_an_error);
+	suite_add_tcase(s, places);
+	return s;
+}
+
+int main(void)
+{
+	SRunner *runner = srunner_create(suite());
+	int failed;
+
+	srunner_run_all(runner, CK_ENV);
+	failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	return failed != 0;
+}
