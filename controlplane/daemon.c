@@ -13,6 +13,7 @@
 
 #include "common/log.h"
 #include "controlplane/attach/attach.h"
+#include "controlplane/checks.h"
 #include "controlplane/events/events.h"
 #include "controlplane/lock.h"
 #include "controlplane/node_facts.h"
@@ -44,6 +45,7 @@ struct daemon {
 	struct datapath *datapath;
 	struct tables *tables;
 	struct store *store;
+	struct checks *checks;
 	struct sync *sync;
 	struct attach *attach;
 	struct source *source;
@@ -100,6 +102,7 @@ static void on_addresses(void *context)
 	r = tables_set_addresses(daemon->tables, own->addresses, own->n_addresses);
 	if (r < 0)
 		log_error("daemon: addresses of this node: %s", strerror(-r));
+	checks_addresses(daemon->checks, own->addresses, own->n_addresses);
 }
 
 static void on_store(void *context)
@@ -290,6 +293,40 @@ static int start_control(struct daemon *daemon, char error[512])
 	return control_new(&options, &daemon->control, error);
 }
 
+/* S-262 */
+static void on_check_failed(void *context, const char *namespace_, const char *name,
+			    const char *message)
+{
+	struct daemon *daemon = context;
+	const struct event event = {
+		.kind = "Service",
+		.namespace_ = namespace_,
+		.name = name,
+		.type = EVENT_WARNING,
+		.reason = "FailedToStartServiceHealthcheck",
+		.action = "Listen",
+		.note = message,
+	};
+
+	events_emit(daemon->events, &event);
+}
+
+static int start_checks(struct daemon *daemon, char error[512])
+{
+	const struct checks_options options = {
+		.loop = &daemon->loop,
+		.config = daemon->config,
+		.store = daemon->store,
+		.failed = on_check_failed,
+		.context = daemon,
+	};
+	int r = checks_new(&options, &daemon->checks);
+
+	if (r < 0)
+		snprintf(error, 512, "health checks: %s", strerror(-r));
+	return r;
+}
+
 static int start(struct daemon *daemon, char error[512])
 {
 	struct sync_options sync = {
@@ -305,8 +342,13 @@ static int start(struct daemon *daemon, char error[512])
 		return r;
 	daemon->own.addresses = calloc(ADDRESSES_MAX, sizeof(*daemon->own.addresses));
 	daemon->store = store_new();
+	if (daemon->store)
+		r = start_checks(daemon, error);
+	if (r < 0)
+		return r;
 	sync.store = daemon->store;
 	sync.tables = daemon->tables;
+	sync.checks = daemon->checks;
 	daemon->sync = daemon->store && daemon->own.addresses ? sync_new(&sync) : NULL;
 	if (!daemon->sync) {
 		snprintf(error, 512, "%s", strerror(ENOMEM));
@@ -331,6 +373,7 @@ static void stop(struct daemon *daemon)
 	source_free(daemon->source);
 	attach_free(daemon->attach);
 	sync_free(daemon->sync);
+	checks_free(daemon->checks);
 	tables_free(daemon->tables);
 	uv_run(&daemon->loop, UV_RUN_DEFAULT);
 	free(daemon->overrides);

@@ -40,3 +40,20 @@ bool node_ports_serve(char *const *list, size_t n, const struct node *node,
 	}
 	return !listed;
 }
+
+bool node_ports_all(char *const *list, size_t n, uint8_t family)
+{
+	bool listed = false;
+
+	for (size_t i = 0; i < n; i++) {
+		struct ip_prefix prefix;
+		bool is_prefix = !ip_prefix_parse(list[i], &prefix);
+
+		if (!strcmp(list[i], "all") ||
+		    (is_prefix && prefix.family == family && !prefix.len))
+			return true;
+		/* A keyword speaks of both families. */
+		listed = listed || !is_prefix || prefix.family == family;
+	}
+	return !listed;
+}

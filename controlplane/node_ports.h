@@ -18,5 +18,8 @@
 bool node_ports_serve(char *const *list, size_t n, const struct node *node,
 		      const struct sl_addr *addr, uint8_t family);
 
+/* Does the list mean every address of a family, whatever the node has (S-182)? */
+bool node_ports_all(char *const *list, size_t n, uint8_t family);
+
 /* The node's primary address of a family (S-251), or NULL. */
 const struct sl_addr *node_primary_address(const struct node *node, uint8_t family);

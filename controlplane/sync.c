@@ -116,7 +116,9 @@ static void apply(struct sync *sync, const struct store_service *s)
 
 	if (r == 0)
 		r = tables_apply(sync->options.tables, wanted, s->received_ns, error);
-	else
+	if (r >= 0)
+		r = checks_programmed(sync->options.checks, wanted);
+	if (r < 0 && !*error)
 		snprintf(error, sizeof(error), "Service %s/%s: %s", s->namespace_, s->name,
 			 strerror(-r));
 	if (r < 0) {
@@ -139,6 +141,7 @@ static void finish_pass(struct sync *sync)
 	sync->failed = sync->failed_now + (sync->full ? 0 : sync->failed);
 	sync->failed_now = 0;
 	sync->full = false;
+	checks_finished(sync->options.checks, !sync->failed);
 	if (!sync->synced) {
 		sync->synced = true;
 		tables_synced(sync->options.tables);
@@ -168,6 +171,7 @@ static void on_idle(uv_idle_t *idle)
 		uv_idle_stop(idle);
 		return;
 	}
+	checks_queued(sync->options.checks);
 	while (n < SERVICES_PER_TURN && store_next_changed(sync->options.store, &next)) {
 		apply(sync, &next);
 		n++;

@@ -13,6 +13,7 @@
 #include <uv.h>
 
 #include "common/mem.h"
+#include "controlplane/checks.h"
 #include "controlplane/config.h"
 #include "controlplane/node_facts.h"
 #include "controlplane/store/store.h"
@@ -25,6 +26,7 @@ struct sync_options {
 	const struct config *config;
 	struct store *store;
 	struct tables *tables;
+	struct checks *checks;	    /* told of passes and what they programmed */
 	const struct node_own *own; /* the caller's; sync_own_changed() tells */
 	/*
 	 * Called when `own` or the Node's addresses changed, and when the Node is

@@ -89,6 +89,34 @@ START_TEST(localhost_alone_serves_nowhere)
 }
 END_TEST
 
+START_TEST(a_list_may_mean_every_address_of_a_family)
+{
+	static const struct {
+		const char *list[2];
+		bool all4, all6;
+	} rows[] = {
+		{ { NULL }, true, true },
+		{ { "all" }, true, true },
+		{ { "10.0.0.0/8", "all" }, true, true },
+		{ { "10.0.0.0/8" }, false, true },
+		{ { "2001:db8::/32" }, true, false },
+		{ { "10.0.0.0/8", "::/0" }, false, true },
+		{ { "0.0.0.0/0", "10.0.0.0/8" }, true, true },
+		{ { "0.0.0.0/0", "2001:db8::/32" }, true, false },
+		{ { "primary" }, false, false },
+		{ { "localhost", "0.0.0.0/0" }, true, false },
+	};
+
+	for (size_t i = 0; i < SL_COUNT(rows); i++) {
+		char *const *list = (char *const *)rows[i].list;
+		size_t n = !!list[0] + !!list[1];
+
+		ck_assert_msg(node_ports_all(list, n, 4) == rows[i].all4, "row %zu", i);
+		ck_assert_msg(node_ports_all(list, n, 6) == rows[i].all6, "row %zu", i);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("node_ports");
@@ -104,6 +132,7 @@ int main(void)
 	tcase_add_test(tcase, a_family_that_is_not_listed_falls_to_all);
 	tcase_add_test(tcase, all_makes_the_rest_of_the_list_moot);
 	tcase_add_test(tcase, localhost_alone_serves_nowhere);
+	tcase_add_test(tcase, a_list_may_mean_every_address_of_a_family);
 	suite_add_tcase(suite, tcase);
 	srunner_run_all(runner, CK_ENV);
 	failed = srunner_ntests_failed(runner);
