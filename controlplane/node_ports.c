@@ -27,6 +27,9 @@ bool node_ports_serve(char *const *list, size_t n, const struct node *node,
 		if (strcmp(list[i], "all") == 0)
 			return true;
 		if (strcmp(list[i], "primary") == 0) {
+			/* S-180: then the list is as if it were not in it. */
+			if (primary && ip_is_loopback(primary, family))
+				continue;
 			listed = true;
 			if (primary && ip_equal(primary, addr))
 				return true;

@@ -11,7 +11,8 @@
  * nodePortAddresses: prefixes, or "all" | "primary" | "localhost"; empty means
  * all. A family without an entry of its own falls to "all" (S-181). `node` is
  * the Node object, for "primary" (S-251), or NULL; without it "primary" has
- * no address. Loopback addresses are never served (S-184).
+ * no address, and it is skipped where that is a loopback address. Loopback
+ * addresses are never served (S-184).
  *
  * Source: S-180 ... S-183.
  */

@@ -52,6 +52,18 @@ START_TEST(primary_without_a_node_has_no_address)
 }
 END_TEST
 
+START_TEST(primary_is_skipped_where_it_is_loopback)
+{
+	struct object_address loopback = { .family = 4 };
+	const struct node lonely = { .addresses = &loopback, .n_addresses = 1 };
+	char *list[] = { "primary" };
+
+	ck_assert_int_eq(ip_parse("127.0.0.1", &loopback.addr), 4);
+	ck_assert(node_ports_serve(list, 1, &lonely, &own[0].addr, 4));
+	ck_assert(!node_ports_serve(list, 1, &lonely, &own[1].addr, 6));
+}
+END_TEST
+
 START_TEST(prefixes_choose_addresses)
 {
 	char *list[] = { "10.0.0.0/8", "2001:db8:1::/48" };
@@ -128,6 +140,7 @@ int main(void)
 	tcase_add_test(tcase, without_a_list_every_address_but_loopback_serves);
 	tcase_add_test(tcase, primary_is_the_first_address_of_each_family);
 	tcase_add_test(tcase, primary_without_a_node_has_no_address);
+	tcase_add_test(tcase, primary_is_skipped_where_it_is_loopback);
 	tcase_add_test(tcase, prefixes_choose_addresses);
 	tcase_add_test(tcase, a_family_that_is_not_listed_falls_to_all);
 	tcase_add_test(tcase, all_makes_the_rest_of_the_list_moot);
