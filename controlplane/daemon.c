@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "controlplane/attach/attach.h"
 #include "controlplane/checks.h"
 #include "controlplane/events/events.h"
+#include "controlplane/explain/live.h"
 #include "controlplane/lock.h"
 #include "controlplane/node_facts.h"
 #include "controlplane/node_ports.h"
@@ -154,6 +156,43 @@ static json_t *on_attach(void *context)
 	return attach_describe(daemon->attach);
 }
 
+/* The entry of the interface that is asked about. */
+static void find_iface(void *context, uint32_t ifindex, const struct sl_iface *iface)
+{
+	struct explain_live *live = context;
+
+	if (ifindex == live->ifindex)
+		live->iface = *iface;
+}
+
+static int on_explain(void *context, const struct explain_query *query, json_t **ret,
+		      char error[512])
+{
+	struct daemon *daemon = context;
+	struct world_node node;
+	struct explain_live live = {
+		.store = daemon->store,
+		.node = &node,
+		.datapath = daemon->datapath,
+		.ifindex = query->iface ? if_nametoindex(query->iface) : 0,
+	};
+	int r;
+
+	if (query->iface && !live.ifindex) {
+		snprintf(error, 512, "iface: this node has no interface \"%.100s\"", query->iface);
+		return -ENOENT;
+	}
+	attach_each_iface(daemon->attach, find_iface, &live);
+	r = world_node_init(&node, daemon->config, daemon->store, &daemon->own);
+	if (r) {
+		snprintf(error, 512, "explain: %s", strerror(-r));
+		return r;
+	}
+	r = explain_live(&live, query, ret, error);
+	world_node_done(&node);
+	return r;
+}
+
 /* Seconds of the configuration into what the datapath compares. */
 static void fill_timeouts(const struct config *config, struct sl_config *ret)
 {
@@ -287,6 +326,7 @@ static int start_control(struct daemon *daemon, char error[512])
 		.view = &daemon->view,
 		.status = on_status,
 		.attach = on_attach,
+		.explain = on_explain,
 		.context = daemon,
 	};
 

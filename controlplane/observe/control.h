@@ -10,6 +10,7 @@
 #include <uv.h>
 
 #include "common/mem.h"
+#include "controlplane/explain/query.h"
 #include "controlplane/observe/view.h"
 
 struct control;
@@ -24,6 +25,9 @@ struct control_options {
 	 */
 	json_t *(*status)(void *context); /* Status; apiVersion and kind are put to it */
 	json_t *(*attach)(void *context); /* the items of AttachList */
+	/* Explanation: returns as the views do. */
+	int (*explain)(void *context, const struct explain_query *query, json_t **ret,
+		       char error[512]);
 	void *context;
 };
 

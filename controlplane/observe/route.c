@@ -102,16 +102,40 @@ static int get_service(const struct control_options *options, const struct route
 	return view_service(options->view, namespace_, slash + 1, ret, error);
 }
 
+static int get_explain(const struct control_options *options, const struct route_request *request,
+		       json_t **ret, char error[VIEW_ERROR_MAX])
+{
+	const char *local = request->query[ROUTE_local];
+	const struct explain_query query = {
+		.from = request->query[ROUTE_from],
+		.to = request->query[ROUTE_to],
+		.iface = request->query[ROUTE_iface],
+		.local = local && !strcmp(local, "1"),
+	};
+
+	if (local && strcmp(local, "0") && strcmp(local, "1"))
+		return view_fail(error, -EINVAL, "local: \"%s\" is not 0 or 1", local);
+	return options->explain(options->context, &query, ret, error);
+}
+
+#define QUERY(name)	(1U << ROUTE_##name)
+#define FLOW_QUERIES	(QUERY(client) | QUERY(service) | QUERY(backend) | QUERY(limit))
+#define EXPLAIN_QUERIES (QUERY(from) | QUERY(to) | QUERY(iface) | QUERY(local))
+
 /* A path that ends in a slash stands for everything below. */
 static const struct {
 	const char *path;
 	handler *get;
-	bool filters;
+	unsigned int queries; /* 1 << enum route_query */
 } routes[] = {
-	{ "/v1/status", get_status, false },	 { "/v1/services", get_services, false },
-	{ "/v1/services/", get_service, false }, { "/v1/backends", get_backends, false },
-	{ "/v1/flows", get_flows, true },	 { "/v1/attach", get_attach, false },
-	{ "/v1/maps", get_maps, false },
+	{ "/v1/status", get_status, 0 },
+	{ "/v1/services", get_services, 0 },
+	{ "/v1/services/", get_service, 0 },
+	{ "/v1/backends", get_backends, 0 },
+	{ "/v1/flows", get_flows, FLOW_QUERIES },
+	{ "/v1/attach", get_attach, 0 },
+	{ "/v1/maps", get_maps, 0 },
+	{ "/v1/explain", get_explain, EXPLAIN_QUERIES },
 };
 
 static unsigned int status_of(int r)
@@ -153,10 +177,10 @@ int route_query_parse(const char *name)
 }
 
 /* The name of a query that this route has no use for, or NULL. */
-static const char *stray_query(const struct route_request *request, bool has_filters)
+static const char *stray_query(const struct route_request *request, unsigned int known)
 {
-	for (int i = 0; i < ROUTE_QUERY_MAX && !has_filters; i++)
-		if (request->query[i])
+	for (int i = 0; i < ROUTE_QUERY_MAX; i++)
+		if (request->query[i] && !(known & 1U << i))
 			return query_names[i];
 	return request->unknown;
 }
@@ -177,7 +201,7 @@ unsigned int route(const struct control_options *options, const struct route_req
 			continue;
 		if (!request->get)
 			return fail(MHD_HTTP_METHOD_NOT_ALLOWED, "only GET is answered", ret);
-		stray = stray_query(request, routes[i].filters);
+		stray = stray_query(request, routes[i].queries);
 		if (stray) {
 			snprintf(error, sizeof(error), "query: \"%.100s\" is not known here",
 				 stray);

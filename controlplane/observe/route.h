@@ -8,8 +8,8 @@
 
 #include "controlplane/observe/control.h"
 
-/* Names of the query of /v1/flows. */
-#define ROUTE_QUERIES(X) X(client) X(service) X(backend) X(limit)
+/* Names in queries: of /v1/flows, then of /v1/explain. */
+#define ROUTE_QUERIES(X) X(client) X(service) X(backend) X(limit) X(from) X(to) X(iface) X(local)
 
 enum route_query {
 #define X(name) ROUTE_##name,

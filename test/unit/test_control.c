@@ -96,6 +96,18 @@ static json_t *attach(void *context)
 	return json_pack("[{s:s}]", "name", "eth0");
 }
 
+static int explain(void *context, const struct explain_query *query, json_t **ret, char why[512])
+{
+	(void)context;
+	if (query->iface && !strcmp(query->iface, "none")) {
+		snprintf(why, 512, "iface: no interface \"none\"");
+		return -ENOENT;
+	}
+	snprintf(seen_text, sizeof(seen_text), "%s|%s|%s|%d", query->from ? query->from : "",
+		 query->to ? query->to : "", query->iface ? query->iface : "", query->local);
+	return answer("Explanation", ret);
+}
+
 /* A daemon: a loop on a thread of its own, with a control socket. */
 
 static uv_loop_t loop;
@@ -125,6 +137,7 @@ static int open_control(void)
 		.view = &view,
 		.status = status,
 		.attach = attach,
+		.explain = explain,
 		.context = &view,
 	};
 
@@ -263,6 +276,7 @@ START_TEST(every_path_gives_its_kind)
 		{ "/v1/status", "Status" },	   { "/v1/services", "ServiceList" },
 		{ "/v1/services/a/b", "Service" }, { "/v1/flows", "FlowList" },
 		{ "/v1/attach", "AttachList" },	   { "/v1/maps", "MapList" },
+		{ "/v1/explain", "Explanation" },
 	};
 
 	for (size_t i = 0; i < SL_COUNT(rows); i++) {
@@ -291,6 +305,34 @@ START_TEST(the_envelope_is_put_around_what_the_daemon_says)
 	ck_assert(json_equal(reply.document, want));
 	json_decref(want);
 	done(reply);
+}
+END_TEST
+
+START_TEST(a_packet_to_explain_is_in_the_query)
+{
+	static const struct {
+		const char *query, *want;
+	} rows[] = {
+		{ "from=10.0.0.1:40&to=10.96.0.1:80/udp&iface=eth0",
+		  "10.0.0.1:40|10.96.0.1:80/udp|eth0|0" },
+		{ "to=%5Bfd00::1%5D:80&from=fd00::2&local=1", "fd00::2|[fd00::1]:80||1" },
+		{ "local=0", "|||0" },
+	};
+
+	for (size_t i = 0; i < SL_COUNT(rows); i++) {
+		char url[256];
+		struct reply reply;
+
+		snprintf(url, sizeof(url), "/v1/explain?%s", rows[i].query);
+		reply = ask("GET", url, "");
+		ck_assert_int_eq(reply.status, 200);
+		ck_assert_str_eq(seen_text, rows[i].want);
+		done(reply);
+	}
+	check_error("GET", "/v1/explain?local=yes", 400, "local: \"yes\" is not 0 or 1");
+	check_error("GET", "/v1/explain?iface=none", 404, "no interface \"none\"");
+	check_error("GET", "/v1/explain?client=10.0.0.1", 400, "\"client\" is not known here");
+	check_error("GET", "/v1/flows?from=10.0.0.1", 400, "\"from\" is not known here");
 }
 END_TEST
 
@@ -565,6 +607,7 @@ int main(void)
 	tcase_set_timeout(answers, 30);
 	tcase_add_test(answers, every_path_gives_its_kind);
 	tcase_add_test(answers, the_envelope_is_put_around_what_the_daemon_says);
+	tcase_add_test(answers, a_packet_to_explain_is_in_the_query);
 	tcase_add_test(answers, a_service_is_asked_for_by_namespace_and_name);
 	tcase_add_test(answers, unknown_paths_and_services_are_not_found);
 	tcase_add_test(answers, a_very_long_namespace_is_not_found);

@@ -127,6 +127,19 @@ static json_t *attach(void *context)
 	return json_pack("[{s:s}]", "name", "eth0");
 }
 
+static int explain(void *context, const struct explain_query *query, json_t **ret, char why[512])
+{
+	(void)context;
+	if (!strcmp(query->to, "nonsense")) {
+		snprintf(why, 512, "to: \"nonsense\" is not ADDRESS:PORT");
+		return -EINVAL;
+	}
+	*ret = json_pack("{s:s, s:o}", "kind", "Explanation", "asked",
+			 json_sprintf("%s %s %s %d", query->from, query->to,
+				      query->iface ? query->iface : "-", query->local));
+	return 0;
+}
+
 /* A daemon on a thread, instance "edge" in `folder`. */
 
 static char folder[64], path[128];
@@ -174,6 +187,7 @@ static void start_daemon(void)
 		.view = &daemon_view,
 		.status = status,
 		.attach = attach,
+		.explain = explain,
 	};
 	char error[512];
 
@@ -256,6 +270,76 @@ START_TEST(filters_reach_the_daemon_as_they_are)
 			     "[fd00::1]:80 --limit 7"),
 			 LBCTL_OK);
 	check_field("asked", "fd00::/8 a/b&c:d [fd00::1]:80 7");
+}
+END_TEST
+
+START_TEST(a_packet_to_explain_reaches_the_daemon_as_it_is)
+{
+	ck_assert_int_eq(run("explain -o json --from [fd00::1]:4000 --to [fd00::2]:80/udp "
+			     "--iface a&b"),
+			 LBCTL_OK);
+	check_field("asked", "[fd00::1]:4000 [fd00::2]:80/udp a&b 0");
+	ck_assert_int_eq(run("explain -o json --from 10.0.0.1 --to 10.96.0.1:80 --local"),
+			 LBCTL_OK);
+	check_field("asked", "10.0.0.1 10.96.0.1:80 - 1");
+	ck_assert_int_eq(run("explain --from 10.0.0.1 --to nonsense"), LBCTL_USAGE);
+	ck_assert_str_eq(complaints, "lbctl: to: \"nonsense\" is not ADDRESS:PORT\n");
+}
+END_TEST
+
+START_TEST(explaining_needs_two_ends)
+{
+	static const struct {
+		const char *line, *want;
+	} rows[] = {
+		{ "explain", "needs --from and --to" },
+		{ "explain --from 10.0.0.1", "needs --from and --to" },
+		{ "explain --to 10.0.0.1:80", "needs --from and --to" },
+		{ "explain --from 10.0.0.1 --to 10.0.0.2:1 --objects /x",
+		  "--objects and --profile go together" },
+		{ "explain --from 10.0.0.1 --to 10.0.0.2:1 --profile /x",
+		  "--objects and --profile go together" },
+		{ "status --from 10.0.0.1", "status: does not take --from" },
+		{ "explain --client 10.0.0.1", "explain: does not take --client" },
+	};
+
+	for (size_t i = 0; i < SL_COUNT(rows); i++) {
+		ck_assert_int_eq(run(rows[i].line), LBCTL_USAGE);
+		ck_assert_msg(strstr(complaints, rows[i].want), "%s: %s", rows[i].line, complaints);
+	}
+}
+END_TEST
+
+START_TEST(only_the_daemon_explains_without_objects)
+{
+	pins = 0;
+	ck_assert_int_eq(run("explain --from 10.0.0.1 --to 10.96.0.1:80"), LBCTL_NO_DAEMON);
+	ck_assert_ptr_nonnull(strstr(complaints, "sluiced does not answer on "));
+	ck_assert_str_eq(output, "");
+}
+END_TEST
+
+START_TEST(objects_explain_without_a_daemon)
+{
+	char line[512], profile[128];
+	FILE *file;
+
+	snprintf(profile, sizeof(profile), "%s/profile", folder);
+	file = fopen(profile, "w");
+	fputs("nodeName: n1\n", file);
+	fclose(file);
+	snprintf(line, sizeof(line),
+		 "explain --from 10.0.0.1 --to 10.96.0.1:80 --objects %s --profile %s -o json",
+		 folder, profile);
+	ck_assert_int_eq(run(line), LBCTL_OK);
+	check_field("verdict", "pass");
+	ck_assert_str_eq(complaints, "");
+	fclose(fopen(profile, "w"));
+	ck_assert_int_eq(run(line), LBCTL_USAGE);
+	ck_assert_ptr_nonnull(strstr(complaints, "/profile: is empty"));
+	unlink(profile);
+	ck_assert_int_eq(run(line), LBCTL_FAILED);
+	ck_assert_ptr_nonnull(strstr(complaints, "/profile: No such file"));
 }
 END_TEST
 
@@ -432,6 +516,7 @@ int main(void)
 	tcase_set_timeout(daemon_, 30);
 	tcase_add_test(daemon_, every_verb_gets_its_document_from_the_daemon);
 	tcase_add_test(daemon_, filters_reach_the_daemon_as_they_are);
+	tcase_add_test(daemon_, a_packet_to_explain_reaches_the_daemon_as_it_is);
 	tcase_add_test(daemon_, an_object_that_is_not_there_is_a_failure);
 	tcase_add_test(daemon_, a_server_error_is_a_failure_with_its_text);
 	tcase_add_test(daemon_, a_filter_that_the_daemon_refuses_is_usage);
@@ -440,6 +525,9 @@ int main(void)
 	tcase_add_checked_fixture(alone, make_folder, remove_folder);
 	tcase_set_timeout(alone, 30);
 	tcase_add_test(alone, without_a_daemon_the_pins_give_the_same_documents);
+	tcase_add_test(alone, explaining_needs_two_ends);
+	tcase_add_test(alone, only_the_daemon_explains_without_objects);
+	tcase_add_test(alone, objects_explain_without_a_daemon);
 	tcase_add_test(alone, a_stale_socket_is_no_daemon);
 	tcase_add_test(alone, status_without_a_daemon_tells_what_the_pins_know);
 	tcase_add_test(alone, without_daemon_and_pins_there_is_nothing_to_show);

@@ -77,7 +77,7 @@ static int fetch(const struct lbctl *lbctl, const struct verb *verb, json_t **re
 	r = client_get(socket, path, &status, &document, error);
 	if (r) {
 		lbctl_complain(lbctl, 0, "sluiced does not answer on %s: %s", socket, error);
-		return read_pins(lbctl, verb, ret);
+		return verb->from_pins ? read_pins(lbctl, verb, ret) : LBCTL_NO_DAEMON;
 	}
 	if (status == 200) {
 		*ret = document;
@@ -89,7 +89,7 @@ static int fetch(const struct lbctl *lbctl, const struct verb *verb, json_t **re
 	return status == 400 ? LBCTL_USAGE : LBCTL_FAILED;
 }
 
-static int show(const struct lbctl *lbctl, const struct verb *verb)
+int lbctl_show(const struct lbctl *lbctl, const struct verb *verb)
 {
 	json_t *document = NULL;
 	int code = fetch(lbctl, verb, &document);
@@ -166,5 +166,5 @@ int lbctl_run(int argc, char *const argv[], FILE *out, FILE *err)
 				      options_name(groups & ~(OPTION_GLOBAL | verb->options)));
 	if (take_argument(&lbctl, verb, used))
 		return LBCTL_USAGE;
-	return verb->run ? verb->run(&lbctl) : show(&lbctl, verb);
+	return verb->run ? verb->run(&lbctl) : lbctl_show(&lbctl, verb);
 }

@@ -37,6 +37,8 @@ struct lbctl {
 	bool no_headings, help, version;
 	const char *client, *service, *backend;
 	size_t limit;
+	const char *from, *to, *iface, *objects, *profile;
+	bool local;
 	/* the rest of the command line */
 	const char *words[WORDS_MAX];
 	size_t n_words;
@@ -54,8 +56,8 @@ struct verb {
 
 	/*
 	 * For verbs that show a document: its request path with query (0, or an
-	 * exit code after it complained); the same document from the pins; and
-	 * how people read it (0 or -errno).
+	 * exit code after it complained); the same document from the pins, NULL
+	 * if only the daemon has it; and how people read it (0 or -errno).
 	 */
 	int (*request)(const struct lbctl *lbctl, char path[], size_t size);
 	int (*from_pins)(const struct lbctl *lbctl, const struct view *view, json_t **ret,
@@ -78,6 +80,7 @@ int lbctl_complain(const struct lbctl *lbctl, int code, const char *format, ...)
 enum option_group {
 	OPTION_GLOBAL = 1 << 0,
 	OPTION_FLOW_FILTER = 1 << 1,
+	OPTION_EXPLAIN = 1 << 2,
 };
 
 /*
@@ -117,7 +120,12 @@ extern const struct verb verb_help, verb_version;
 
 extern const struct verb verb_status, verb_attach, verb_map_list;
 extern const struct verb verb_service_list, verb_service_get;
-extern const struct verb verb_backend_list, verb_flow_list;
+extern const struct verb verb_backend_list, verb_flow_list, verb_explain;
+
+/* lbctl.c */
+
+/* Gets the verb's document from the daemon, else the pins, and prints it. */
+int lbctl_show(const struct lbctl *lbctl, const struct verb *verb);
 
 /* client.c */
 
