@@ -36,6 +36,13 @@ int log_set_level_name(const char *name)
 	return -EINVAL;
 }
 
+void log_printable(char *text)
+{
+	for (; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 0x7f)
+			*text = '?';
+}
+
 static void log_vmessage(enum log_level level, const char *format, va_list args)
 {
 	char text[2048];
@@ -51,6 +58,8 @@ static void log_vmessage(enum log_level level, const char *format, va_list args)
 		len = sizeof(text) - 1;
 	while (len > 0 && text[len - 1] == '\n')
 		text[--len] = '\0';
+	if (level != LOG_LEVEL_DEBUG)
+		log_printable(text);
 
 	clock_gettime(CLOCK_REALTIME, &now);
 	gmtime_r(&now.tv_sec, &utc);

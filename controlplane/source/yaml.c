@@ -10,6 +10,7 @@
 #include <string.h>
 #include <yaml.h>
 
+#include "common/log.h"
 #include "controlplane/source/yaml_scalar.h"
 
 /* A collection whose end is not read yet. */
@@ -54,6 +55,7 @@ __attribute__((format(printf, 3, 4))) static int refuse(struct reader *r, size_t
 	va_start(args, format);
 	vsnprintf(r->error + n, (size_t)(OBJECT_ERROR_MAX - n), format, args);
 	va_end(args);
+	log_printable(r->error);
 	return -EINVAL;
 }
 

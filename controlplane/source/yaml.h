@@ -25,7 +25,7 @@
 #define YAML_REPEATED_MAX 100000
 #define YAML_ANCHORS_MAX  1024
 
-/* Reads every document of a YAML or JSON text into an array; -EINVAL with "NAME:LINE: reason" in
- * error. Empty documents are skipped. -ENOMEM has a reason in error, too. */
+/* Reads every document of a YAML or JSON text into an array; -EINVAL with "NAME:LINE: reason", in
+ * one line, in error. Empty documents are skipped. -ENOMEM has a reason in error, too. */
 int yaml_parse(const char *name, const char *text, size_t len, json_t **ret,
 	       char error[OBJECT_ERROR_MAX]);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/log.h"
 #include "controlplane/store/intern.h"
 #include "controlplane/store/reader.h"
 
@@ -53,14 +54,6 @@ static size_t print_path(const struct field *field, char *out, size_t size)
 	return n + snprintf(at, room, "%s%s", n ? "." : "", field->key);
 }
 
-/* Names come from outside: whatever they hold, a message stays one line. */
-static void make_printable(char *text)
-{
-	for (; *text; text++)
-		if ((unsigned char)*text < ' ' || *text == 0x7f)
-			*text = '?';
-}
-
 static void tell(struct reader *reader, const struct field *field, const char *format, va_list args)
 {
 	char path[128] = "", what[128];
@@ -70,7 +63,7 @@ static void tell(struct reader *reader, const struct field *field, const char *f
 	snprintf(reader->error, OBJECT_ERROR_MAX, "%.13s %.63s%s%.160s: %s%s%s", reader->kind,
 		 reader->namespace_ ? reader->namespace_ : "", reader->namespace_ ? "/" : "",
 		 reader->name ? reader->name : "?", path, *path ? ": " : "", what);
-	make_printable(reader->error);
+	log_printable(reader->error);
 }
 
 int reader_refuse(struct reader *reader, const struct field *field, const char *format, ...)

@@ -268,6 +268,15 @@ START_TEST(what_is_wrong_is_told_with_its_line)
 END_TEST
 
 /* Cut anywhere, a text is read or refused, and nothing is leaked or overread. */
+START_TEST(what_is_wrong_stays_one_line_whatever_the_text_holds)
+{
+	static const char text[] = "a: !x one\n\n  two\n";
+
+	expect_error_n(text, sizeof(text) - 1,
+		       "a.yaml:1: tag !x is unknown or does not fit one?two");
+}
+END_TEST
+
 START_TEST(a_text_cut_anywhere_does_no_harm)
 {
 	static const char text[] = "a: &x {p: [1, \"\\u00e9\"], q: !!str 5}\nb: *x\n---\n"
@@ -312,6 +321,7 @@ int main(void)
 	tcase_add_test(tc, a_text_that_is_too_long_is_not_looked_at);
 	tcase_add_loop_test(tc, what_is_wrong_is_told_with_its_line, 0,
 			    sizeof(errors) / sizeof(errors[0]));
+	tcase_add_test(tc, what_is_wrong_stays_one_line_whatever_the_text_holds);
 	tcase_add_test(tc, a_text_cut_anywhere_does_no_harm);
 	suite_add_tcase(suite, tc);
 
