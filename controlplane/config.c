@@ -255,6 +255,11 @@ int config_check(const struct config *config, const char **ret_field,
 								: "interfaceNamePrefix");
 		return -EINVAL;
 	}
+	if (config->masquerade_all && config->masquerade != CONFIG_MASQUERADE_COMPATIBLE) {
+		*ret_field = "masqueradeAll";
+		snprintf(reason, CONFIG_REASON_MAX, "needs masquerade: compatible");
+		return -EINVAL;
+	}
 	/* The control socket is RUN_DIR/INSTANCE.sock. */
 	size_t len = strlen(config->run_dir) + 1 + strlen(config->instance) + strlen(".sock");
 	if (len >= sizeof(address.sun_path)) {

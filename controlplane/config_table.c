@@ -98,7 +98,8 @@ const struct config_field config_fields[] = {
 		  "does it." },
 	{ .name = "masqueradeAll", .value = "BOOL", .fallback = "false",
 	  .set = config_set_flag, AT(masquerade_all), .choices = booleans,
-	  .help = "Every connection to a cluster IP gets the node's address, pods' too." },
+	  .help = "Every connection to a cluster IP gets the node's address, pods' too. Needs "
+		  "masquerade: compatible." },
 	{ .name = "detectLocalMode", .value = "MODE", .fallback = "interfaceRole",
 	  .set = config_set_choice, AT(detect), .choices = detectors,
 	  .help = "How pod traffic is told from other, which decides about masquerade and who may "

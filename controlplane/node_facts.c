@@ -120,7 +120,7 @@ void node_facts_fill(const struct config *config, const struct store *store,
 	store_each_service_cidr(store, add_service_cidr, ret);
 	fill_addresses(own, ret);
 	/* masqueradeAll, too, translates what leaves towards any endpoint. */
-	ret->entry.compatible = compatible || config->masquerade_all;
+	ret->entry.compatible = compatible;
 
 	ret->resolve.compatible = compatible;
 	ret->resolve.masquerade_all = config->masquerade_all;

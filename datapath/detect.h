@@ -77,19 +77,23 @@ static __always_inline int F(in_service_cidr)(const __be32 *addr)
 	return 0;
 }
 
-/* Not inlined: it is rare, and its key would lie on the stack of every packet. */
-__noinline int F(is_cluster_address)(struct pkt *p)
+/*
+ * A live cluster IP, or an address of this node: kube-proxy drops no packet to
+ * the node itself. Not inlined: it is rare, and its key would lie on the stack of
+ * every packet.
+ */
+__noinline int F(is_known_address)(struct pkt *p)
 {
 	struct F(sl_frontend) key = {};
 
 	if (!p)
 		return 0;
 	copy_addr(key.addr, p->F(key).daddr);
-	return SL_FRONTEND_KIND(F(frontend_at)(&key)) == SL_KIND_CLUSTER_ADDRESS;
+	return F(frontend_at)(&key) != 0;
 }
 
 /* Nobody's address of a ServiceCIDR (S-122). */
 static __always_inline int F(is_unallocated)(struct pkt *p)
 {
-	return F(in_service_cidr)(p->F(key).daddr) && !F(is_cluster_address)(p);
+	return F(in_service_cidr)(p->F(key).daddr) && !F(is_known_address)(p);
 }

@@ -351,6 +351,7 @@ static const struct {
 	{ "manifests: \"a\\0b\"\n", ":1: manifests: is not one value" },
 	/* What does not fit together. */
 	{ "xdp: on\nsource: manifests\n", ":2: source: manifests needs a folder" },
+	{ "xdp: on\nmasqueradeAll: true\n", ":2: masqueradeAll: needs masquerade: compatible" },
 	{ "maxFlows: 2000\n", ":1: maxFlows: 2000 is below maxFlowsNew, 131072" },
 	{ "timeoutTcp: 60\n", ":1: timeoutTcp: 60 is below timeoutTcpClosing, 120" },
 	{ "runDir: "
