@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Builds, runs the levels of tests and counts their cases.
 
-A case is a named behaviour: a Check test or a pytest function. The rows of a
+A case is a named behaviour: a Check test, a pytest function or a fuzzer. The rows of a
 loop or of a parametrised test belong to one case, which fails if any row does.
 """
 
@@ -20,7 +20,8 @@ SANITIZED = TOP / "build-sanitized"
 LOGS = BUILD / "test-logs"
 LEVELS = ["unit", "packet", "semantics", "net", "kube", "fuzz", "kernels"]
 # Seconds a level may take before it is ended: a hang must not hide the rest.
-LIMITS = {"unit": 300, "packet": 300, "net": 1500, "kube": 2400}
+LIMITS = {"unit": 300, "packet": 300, "net": 1500, "kube": 2400, "fuzz": 60}
+FUZZ_SECONDS = 20  # that a fuzzer searches
 SKIPPED = 77  # exit code of a program that can't run here
 
 PASSED, SKIP, FAILED = 0, 1, 2
@@ -124,11 +125,30 @@ def run_pytest(level, folder):
     return cases
 
 
+def run_fuzz(folder):
+    """Every fuzzer, over its corpus and what is made of it. Each is a case."""
+    cases = Cases()
+    for program in sorted((folder / "bin").glob("fuzz_*")):
+        log = LOGS / f"{program.name}.log"
+        corpus = TOP / "test/fuzz/corpus" / program.name.removeprefix("fuzz_")
+        with open(log, "w") as out:
+            try:
+                code = subprocess.run([program, "-t", str(FUZZ_SECONDS), corpus], cwd=LOGS,
+                                      stdout=out, stderr=subprocess.STDOUT,
+                                      stdin=subprocess.DEVNULL, timeout=LIMITS["fuzz"]).returncode
+            except subprocess.TimeoutExpired:
+                code = -1
+        cases.add(program.name, FAILED if code else PASSED,
+                  f"exit code {code}, see {log}" if code else "")
+    return cases
+
+
 RUN = {
     "unit": lambda: run_check("unit", SANITIZED),
     "packet": lambda: run_check("packet", BUILD),
     "net": lambda: run_pytest("net", BUILD),
     "kube": lambda: run_pytest("kube", BUILD),
+    "fuzz": lambda: run_fuzz(SANITIZED),
 }
 
 
@@ -143,7 +163,7 @@ def main(arguments):
     LOGS.mkdir(parents=True, exist_ok=True)
     print("run-tests: building", flush=True)
     build(BUILD)
-    if "unit" in levels:
+    if "unit" in levels or "fuzz" in levels:
         build(SANITIZED, "-DSLUICE_SANITIZE=ON", "-DCMAKE_BUILD_TYPE=Debug")
 
     total = {PASSED: 0, SKIP: 0, FAILED: 0}
