@@ -276,6 +276,7 @@ static void check_same_port(const struct resolved_port *a, const struct resolved
 	FUZZ_CHECK(a->n_frontends == b->n_frontends && a->n_backends == b->n_backends);
 	FUZZ_CHECK(a->n_sources == b->n_sources && a->affinity_s == b->affinity_s);
 	FUZZ_CHECK(!memcmp(a->path, b->path, sizeof(a->path)));
+	FUZZ_CHECK(a->ranges_everywhere == b->ranges_everywhere && a->leave == b->leave);
 	for (size_t i = 0; i < a->n_frontends; i++)
 		FUZZ_CHECK(!compare_frontends(&a->frontends[i], &b->frontends[i]));
 	for (size_t i = 0; i < a->n_backends; i++) {
