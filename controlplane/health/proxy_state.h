@@ -14,7 +14,7 @@
 #include "controlplane/store/object.h"
 
 /* Room for a time as text. */
-#define PROXY_TIME_MAX 40
+#define PROXY_TIME_MAX 56
 
 enum proxy_family { PROXY_IPV4, PROXY_IPV6, PROXY_FAMILY_MAX };
 
