@@ -436,6 +436,8 @@ SL_SIZE(sl_affinity, 56);
  * `sockets`: translations of the node's own sockets: (socket, what it was
  * connected or sent to) -> what the process asked for. One entry serves the
  * answers' source, getpeername and the closing of sockets whose backend left.
+ * UDP has a second one, with the frontend in the key, by which datagrams that
+ * name their destination stay with a backend.
  */
 struct sl_socket {
 	__u64 cookie;
@@ -508,7 +510,8 @@ struct sl_config {
 	__u32 timeout[2][SL_FLOW_STATE_MAX]; /* ticks, by TCP = 0 or else 1, state */
 	__u16 snat_first;		     /* host order */
 	__u16 snat_count;
-	__u32 pad;
+	__u32 can_refuse; /* 1: programs for sockets may use bpf_set_retval() */
+	__u64 netns;	  /* cookie of the network namespace whose sockets are ours; 0: none */
 };
 
 /*
