@@ -2,7 +2,8 @@
 
 /*
  * The datapath. A packet's way is walk_ingress() or walk_egress() in stages.h;
- * tc.h and xdp.h are the entries around it.
+ * tc.h and xdp.h are the entries around it. Sockets of the node's own processes
+ * have entries of their own, in sock.h.
  */
 
 #include <stddef.h>
@@ -29,6 +30,7 @@ const volatile struct sl_config config;
 #include "tc.h"
 #include "xdp.h"
 #include "decide.h"
+#include "sock.h"
 #include "store.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
