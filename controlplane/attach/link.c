@@ -102,7 +102,7 @@ static bool runs_here(uint32_t ifindex, enum link_hook hook, uint32_t program)
 
 /* The kernel takes a link off some time after its last pin went; then another
  * of the same program would be refused meanwhile, so this is done first. */
-static void remove_pin(const char *path)
+void link_remove_pin(const char *path)
 {
 	sl_auto_fd int fd = bpf_obj_get(path);
 
@@ -167,7 +167,7 @@ static int attach_link(const struct link_programs *programs, uint32_t ifindex, e
 			 strerror(-err));
 		return err;
 	}
-	remove_pin(path);
+	link_remove_pin(path);
 
 	sl_auto_fd int fd = bpf_link_create(programs->fd[hook], (int)ifindex,
 					    (enum bpf_attach_type)hooks[hook].type, &opts);
@@ -246,7 +246,7 @@ void link_detach(const struct link_programs *programs, uint32_t ifindex, enum li
 	char path[PATH_BYTES];
 
 	if (hook == LINK_XDP || programs->tcx)
-		remove_pin(pin_path(path, programs->folder, ifindex, hook));
+		link_remove_pin(pin_path(path, programs->folder, ifindex, hook));
 	else
 		link_detach_filter(ifindex, hook);
 }
@@ -292,7 +292,7 @@ void link_prune(const char *folder,
 		enum link_hook hook;
 
 		if (parse_pin(entry->d_name, &ifindex, &hook) && !keep(context, ifindex, hook))
-			remove_pin(pin_path(path, folder, ifindex, hook));
+			link_remove_pin(pin_path(path, folder, ifindex, hook));
 	}
 	if (dir)
 		closedir(dir);

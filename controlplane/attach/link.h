@@ -52,5 +52,8 @@ void link_prune(const char *folder,
 /* Removes our clsact filter. Returns 0, or -ENOENT if there was none. */
 int link_detach_filter(uint32_t ifindex, enum link_hook hook);
 
+/* Takes a pinned link off at once and unpins it; it may be missing. */
+void link_remove_pin(const char *path);
+
 /* attach_remove() */
 int link_remove_all(const char *folder);

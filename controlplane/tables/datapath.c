@@ -119,6 +119,17 @@ static int set_up(struct datapath *dp, const struct datapath_options *options, c
 	dp->program[DATAPATH_XDP] = dp->skel->progs.sluice_xdp;
 	dp->program[DATAPATH_STORE] = dp->skel->progs.sluice_store;
 	dp->program[DATAPATH_DECIDE] = dp->skel->progs.sluice_decide;
+	dp->program[DATAPATH_CONNECT4] = dp->skel->progs.sluice_connect4;
+	dp->program[DATAPATH_CONNECT6] = dp->skel->progs.sluice_connect6;
+	dp->program[DATAPATH_SENDMSG4] = dp->skel->progs.sluice_sendmsg4;
+	dp->program[DATAPATH_SENDMSG6] = dp->skel->progs.sluice_sendmsg6;
+	dp->program[DATAPATH_RECVMSG4] = dp->skel->progs.sluice_recvmsg4;
+	dp->program[DATAPATH_RECVMSG6] = dp->skel->progs.sluice_recvmsg6;
+	dp->program[DATAPATH_GETPEERNAME4] = dp->skel->progs.sluice_getpeername4;
+	dp->program[DATAPATH_GETPEERNAME6] = dp->skel->progs.sluice_getpeername6;
+	dp->program[DATAPATH_RELEASE] = dp->skel->progs.sluice_release;
+	for (int i = DATAPATH_CONNECT4; i < DATAPATH_PROGRAM_MAX && !options->config.netns; i++)
+		bpf_program__set_autoload(dp->program[i], false);
 	if (kernel_has_tcx()) {
 		bpf_program__set_expected_attach_type(dp->program[DATAPATH_INGRESS],
 						      (enum bpf_attach_type)TCX_INGRESS);
@@ -245,6 +256,12 @@ static int pin_programs(struct datapath *dp, struct pins_made *made)
 			snprintf(path, sizeof(path), "%s/%s", dp->paths.programs,
 				 bpf_program__name(dp->program[i]));
 			snprintf(beside, sizeof(beside), "%s-new", path);
+			if (bpf_program__fd(dp->program[i]) < 0) {
+				/* Not loaded; an earlier run's is of no use. */
+				if (step == 1 && unlink(path) && errno != ENOENT)
+					return -errno;
+				continue;
+			}
 			if (step == 1) {
 				if (rename(beside, path))
 					return -errno;

@@ -59,6 +59,17 @@ enum datapath_program {
 	DATAPATH_XDP,	  /* sluice_xdp */
 	DATAPATH_STORE,	  /* sluice_store, syscall */
 	DATAPATH_DECIDE,  /* sluice_decide, for test runs with a struct sl_decide */
+	/* For the node's own sockets, in the order of CGROUP_HOOKS; not loaded
+	 * where config.netns is 0. */
+	DATAPATH_CONNECT4,
+	DATAPATH_CONNECT6,
+	DATAPATH_SENDMSG4,
+	DATAPATH_SENDMSG6,
+	DATAPATH_RECVMSG4,
+	DATAPATH_RECVMSG6,
+	DATAPATH_GETPEERNAME4,
+	DATAPATH_GETPEERNAME6,
+	DATAPATH_RELEASE,
 	DATAPATH_PROGRAM_MAX,
 };
 

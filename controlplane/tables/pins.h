@@ -34,7 +34,7 @@ int pins_layouts(const char *instance, uint32_t *ret_newest, bool *ret_ours);
 
 /* What a start has made so far, to be taken back when it fails. */
 struct pins_made {
-	char *paths[48];
+	char *paths[64];
 	size_t n;
 };
 

@@ -18,6 +18,7 @@
 #include "common/ip.h"
 #include "common/ticks.h"
 #include "common/mem.h"
+#include "controlplane/attach/cgroup.h"
 
 /* BPF_F_TEST_SKB_CHECKSUM_COMPLETE, which older headers lack. */
 #define TEST_SKB_CHECKSUM_COMPLETE (1U << 2)
@@ -219,6 +220,7 @@ static void program_node(void)
 void harness_load(void)
 {
 	struct sl_config *config;
+	uint64_t netns;
 
 	harness.skel = sluice__open();
 	ck_assert_ptr_nonnull(harness.skel);
@@ -228,6 +230,9 @@ void harness_load(void)
 	config = (struct sl_config *)&harness.skel->rodata->config;
 	config->snat_first = SNAT_FIRST;
 	config->snat_count = harness.snat_count;
+	config->can_refuse = 1;
+	ck_assert_int_eq(cgroup_netns_cookie(&netns), 0);
+	config->netns = netns;
 	for (int proto = 0; proto < 2; proto++) {
 		config->timeout[proto][SL_FLOW_NEW] = SL_TICKS(30);
 		config->timeout[proto][SL_FLOW_ESTABLISHED] = SL_TICKS(3600);
