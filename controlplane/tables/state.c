@@ -120,6 +120,8 @@ void state_retire_backend(struct tables *tables, uint32_t id)
 
 	tables->memory.backends[id].left = ticks_now();
 	memory_store(word, SL_BACKEND_WORD(SL_BACKEND_GENERATION(*word) + 1, 0, SL_BACKEND_GONE));
+	if (tables->retired)
+		tables->retired(tables->retired_context);
 }
 
 int state_write_identity(struct tables *tables, uint32_t id, const struct tables_port *port)

@@ -66,9 +66,11 @@ struct tables {
 	struct tables_address *addresses;
 	size_t n_addresses;
 	struct latency latency;
-	uint64_t flipped_ns; /* when services[] was last stored to */
-	uint32_t *scratch;   /* one Maglev table of the largest size */
-	void *zeros;	     /* as many as any counters' values of all CPUs take */
+	uint64_t flipped_ns;		/* when services[] was last stored to */
+	uint32_t *scratch;		/* one Maglev table of the largest size */
+	void *zeros;			/* as many as any counters' values of all CPUs take */
+	void (*retired)(void *context); /* tables_on_retire(), or NULL */
+	void *retired_context;
 };
 
 /* state.c */

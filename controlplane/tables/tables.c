@@ -289,3 +289,9 @@ void tables_synced(struct tables *tables)
 		grace_add(tables->grace, &(struct grace_item) { .kind = GRACE_ALL_BITS });
 	grace_start(tables->grace);
 }
+
+void tables_on_retire(struct tables *tables, void (*retired)(void *context), void *context)
+{
+	tables->retired = retired;
+	tables->retired_context = context;
+}

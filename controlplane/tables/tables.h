@@ -47,6 +47,10 @@ int tables_apply(struct tables *tables, const struct resolved *wanted, uint64_t 
  */
 void tables_synced(struct tables *tables);
 
+/* `retired` is called on the loop, within tables_apply() and the like, for each
+ * backend that leaves. */
+void tables_on_retire(struct tables *tables, void (*retired)(void *context), void *context);
+
 /* What the datapath must know of this node, written in the order that struct
  * sl_node asks for. */
 void tables_set_node(struct tables *tables, const struct sl_node *node);
