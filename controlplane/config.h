@@ -56,6 +56,7 @@ struct config {
 	char *run_dir;	  /* "/run/sluice": control socket and lock */
 	char *log_level;  /* "info" */
 	enum config_xdp xdp;
+	bool host_processes;		     /* serve the node's own: cgroup programs */
 	struct config_interface *interfaces; /* roles that overrule what was found */
 	size_t n_interfaces;
 	/* CIDRs or "all" | "primary" | "localhost" (S-180); none: "all" */

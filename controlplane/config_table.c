@@ -80,6 +80,10 @@ const struct config_field config_fields[] = {
 	  .set = config_set_choice, AT(xdp), .choices = xdp_modes,
 	  .help = "XDP on uplinks whose driver has it natively (auto), on every uplink, also a veth "
 		  "(on), or nowhere (off); TC does the rest." },
+	{ .name = "hostProcesses", .value = "BOOL", .fallback = "true",
+	  .set = config_set_flag, AT(host_processes), .choices = booleans,
+	  .help = "Let processes in the node's own network namespace reach Services, by programs at "
+		  "the root of the cgroup v2 hierarchy." },
 	{ .name = "nodePortAddresses", .value = "NETWORK", .fallback = "all", .list = true,
 	  .set = config_set_networks, AT(node_port_addresses),
 	  .help = "Addresses of this node that node ports answer on: prefixes, primary (the node's "

@@ -14,9 +14,11 @@
 
 #include "common/log.h"
 #include "controlplane/attach/attach.h"
+#include "controlplane/attach/cgroup.h"
 #include "controlplane/checks.h"
 #include "controlplane/events/events.h"
 #include "controlplane/explain/live.h"
+#include "controlplane/host.h"
 #include "controlplane/lock.h"
 #include "controlplane/node_facts.h"
 #include "controlplane/node_ports.h"
@@ -41,6 +43,7 @@ struct daemon {
 	char socket[PATH_MAX];
 	char maps_folder[PATH_MAX];
 	struct view view;
+	struct host host;
 	struct attach_override *overrides; /* attach looks at them as long as it lives */
 	struct node_own own;		   /* room for ADDRESSES_MAX */
 	/* In the order they are made. */
@@ -153,7 +156,10 @@ static json_t *on_attach(void *context)
 {
 	struct daemon *daemon = context;
 
-	return attach_describe(daemon->attach);
+	json_t *items = attach_describe(daemon->attach);
+
+	json_array_insert_new(items, 0, cgroup_describe(&daemon->host.cgroup));
+	return items;
 }
 
 /* The entry of the interface that is asked about. */
@@ -231,6 +237,7 @@ static int open_datapath(struct daemon *daemon, char error[512])
 	int r;
 
 	fill_timeouts(config, &options.config);
+	host_prepare(&daemon->host, config, &options.config);
 	r = datapath_open(&options, &daemon->datapath, error);
 	if (r < 0)
 		return r;
@@ -396,6 +403,8 @@ static int start(struct daemon *daemon, char error[512])
 	}
 	r = follow_interfaces(daemon, error);
 	if (r == 0)
+		host_serve(&daemon->host, &daemon->loop, daemon->datapath, daemon->tables);
+	if (r == 0)
 		r = start_control(daemon, error);
 	if (r == 0)
 		r = start_source(daemon, error);
@@ -411,6 +420,7 @@ static void stop(struct daemon *daemon)
 	control_free(daemon->control);
 	events_free(daemon->events);
 	source_free(daemon->source);
+	host_stop(&daemon->host);
 	attach_free(daemon->attach);
 	sync_free(daemon->sync);
 	checks_free(daemon->checks);
@@ -472,6 +482,7 @@ int daemon_cleanup(const struct config *config, char error[512])
 	if (lock < 0)
 		return lock;
 	snprintf(links, sizeof(links), "%s/%s/v%d/links", daemon.root, config->instance, SL_LAYOUT);
+	cgroup_detach(links);
 	r = attach_remove(links);
 	if (r == 0)
 		r = datapath_remove(daemon.root, config->instance);
