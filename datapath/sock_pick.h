@@ -105,7 +105,7 @@ static __always_inline enum sl_verdict F(sock_pick)(struct pkt *p, __u64 cookie,
 	enum sl_verdict v = F(filter_ingress)(p);
 
 	if (likely(v == SL_LEAVE))
-		return v;
+		return unlikely(F(is_unallocated)(p)) ? SL_DROP_UNALLOCATED : v;
 	if (!connected && F(sock_recall)(p, cookie) == SL_FORWARD)
 		return SL_FORWARD;
 	/* What a failed recall left is not the frontend's. */

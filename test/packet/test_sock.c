@@ -158,9 +158,19 @@ START_TEST(a_connected_socket_that_names_its_frontend_stays_with_its_backend)
 }
 END_TEST
 
-START_TEST(a_datagram_leaves_a_backend_that_is_gone)
+/* The id serves another endpoint now. */
+static void reuse_backend(uint32_t id)
 {
-	take_place(_i);
+	int backends = bpf_map__fd(harness.skel->maps.backends);
+	struct sl_backend backend;
+
+	ck_assert_int_eq(bpf_map_lookup_elem(backends, &id, &backend), 0);
+	backend.word = SL_BACKEND_WORD(SL_BACKEND_GENERATION(backend.word) + 1, 3, SL_BACKEND_LIVE);
+	ck_assert_int_eq(bpf_map_update_elem(backends, &id, &backend, BPF_ANY), 0);
+}
+
+static void move_datagrams(bool reused)
+{
 	int server = serve(p, SOCK_DGRAM, p->node, SERVER_PORT);
 	uint32_t id = service(SL_KIND_CLUSTER_IP, IPPROTO_UDP, false, SL_CHOOSE_CLUSTER);
 	uint32_t backend = harness.backends;
@@ -183,9 +193,24 @@ START_TEST(a_datagram_leaves_a_backend_that_is_gone)
 	server = serve(p, SOCK_DGRAM, p->node, OTHER_PORT);
 	harness_set_backend(id, other);
 	harness_retire_backend(backend);
+	if (reused)
+		reuse_backend(backend);
 	ck_assert_int_eq(try_send(p, client, p->cluster, 80), 0);
 	answer(server);
 	assert_received_from(p, client, p->cluster, 80);
+}
+
+START_TEST(a_datagram_leaves_a_backend_that_is_gone)
+{
+	take_place(_i);
+	move_datagrams(false);
+}
+END_TEST
+
+START_TEST(a_datagram_leaves_a_backend_whose_id_is_anothers)
+{
+	take_place(_i);
+	move_datagrams(true);
 }
 END_TEST
 
@@ -268,6 +293,123 @@ START_TEST(source_ranges_look_at_the_sockets_address)
 	client = open_socket(p, SOCK_STREAM);
 	ck_assert_int_eq(bind(client, (struct sockaddr *)&from, len), 0);
 	ck_assert_int_eq(try_connect(p, client, p->vip, 80), 0);
+}
+END_TEST
+
+static struct sl_node this_node(void)
+{
+	struct sl_node n = { 0 };
+	struct sl_addr addr;
+
+	inet_pton(AF_INET, NODE4, n.addr4);
+	inet_pton(AF_INET6, NODE6, addr.w);
+	memcpy(n.addr6, addr.w, sizeof(n.addr6));
+	return n;
+}
+
+START_TEST(a_socket_without_an_address_has_the_nodes)
+{
+	struct sl_node n = this_node();
+
+	take_place(_i);
+	struct service_spec spec = {
+		.kind = SL_KIND_LOAD_BALANCER,
+		.addr = p->vip,
+		.proto = IPPROTO_UDP,
+		.port = 80,
+		.backends = { p->node },
+		.target_port = SERVER_PORT,
+		.sources = _i == FORM_6 ? NODE6 "/128" : NODE4 "/32",
+	};
+
+	harness_service(&spec, NULL);
+	client = open_socket(p, SOCK_DGRAM);
+	ck_assert_int_eq(try_send(p, client, p->vip, 80), EPERM);
+	ck_assert_int_eq(try_connect(p, client, p->vip, 80), EPERM);
+	harness_set_node(&n);
+	ck_assert_int_eq(try_send(p, client, p->vip, 80), 0);
+	ck_assert_int_eq(try_connect(p, client, p->vip, 80), 0);
+}
+END_TEST
+
+/* S-114; but the detector comes first. */
+START_TEST(an_external_destination_is_asked_for_by_the_node)
+{
+	struct sl_node n = this_node();
+
+	take_place(_i);
+	struct service_spec spec = {
+		.kind = SL_KIND_LOAD_BALANCER,
+		.addr = p->vip,
+		.proto = IPPROTO_UDP,
+		.port = 80,
+		.backends = { p->node },
+		.target_port = SERVER_PORT,
+		.path = { [SL_PATH_CLUSTER_POD] = SL_CHOOSE_REJECT,
+			  [SL_PATH_CLUSTER] = SL_CHOOSE_REJECT,
+			  [SL_PATH_POD] = SL_CHOOSE_REJECT,
+			  [SL_PATH_NODE] = SL_CHOOSE_CLUSTER,
+			  [SL_PATH_OUTSIDE] = SL_CHOOSE_DROP },
+	};
+
+	harness_service(&spec, NULL);
+	harness_set_node(&n);
+	client = open_socket(p, SOCK_DGRAM);
+	ck_assert_int_eq(try_connect(p, client, p->vip, 80), 0);
+
+	n.detect4 = n.detect6 = SL_DETECT_SOURCE;
+	memcpy(n.pods4.addr, n.addr4, sizeof(n.pods4.addr));
+	memset(n.pods4.mask, 0xff, sizeof(n.pods4.mask));
+	memcpy(n.pods6.addr, n.addr6, sizeof(n.pods6.addr));
+	memset(n.pods6.mask, 0xff, sizeof(n.pods6.mask));
+	harness_set_node(&n);
+	client = open_socket(p, SOCK_DGRAM);
+	ck_assert_int_eq(try_connect(p, client, p->vip, 80), ECONNREFUSED);
+}
+END_TEST
+
+START_TEST(nobodys_address_of_a_service_cidr_is_not_permitted)
+{
+	struct sl_node n = { .n_services4 = 1, .n_services6 = 1 };
+
+	take_place(_i);
+	inet_pton(AF_INET, CLUSTER4, n.services4[0].addr);
+	memset(n.services4[0].mask, 0xff, 4);
+	inet_pton(AF_INET6, CLUSTER6, n.services6[0].addr);
+	memset(n.services6[0].mask, 0xff, 16);
+	client = open_socket(p, SOCK_DGRAM);
+	ck_assert_int_eq(try_send(p, client, p->cluster, 80), 0);
+	harness_set_node(&n);
+	ck_assert_int_eq(try_send(p, client, p->cluster, 80), EPERM);
+	ck_assert_uint_eq(harness_losses(0, SL_DROP_UNALLOCATED), 1);
+}
+END_TEST
+
+START_TEST(affinity_brings_every_socket_to_one_backend)
+{
+	const char *second = _i == FORM_6 ? NODE6_2 : NODE4_2;
+	char data[16];
+	int got = 0;
+
+	take_place(_i);
+	struct service_spec spec = {
+		.kind = SL_KIND_CLUSTER_IP,
+		.addr = p->cluster,
+		.proto = IPPROTO_UDP,
+		.port = 80,
+		.backends = { p->node, second },
+		.target_port = SERVER_PORT,
+		.affinity_s = 60,
+	};
+	int server = serve(p, SOCK_DGRAM, p->node, SERVER_PORT);
+
+	serve(p, SOCK_DGRAM, second, SERVER_PORT);
+	harness_service(&spec, NULL);
+	for (int n = 0; n < 12; n++)
+		ck_assert_int_eq(try_send(p, open_socket(p, SOCK_DGRAM), p->cluster, 80), 0);
+	while (recv(server, data, sizeof(data), MSG_DONTWAIT) > 0)
+		got++;
+	ck_assert_msg(got == 0 || got == 12, "%d of 12", got);
 }
 END_TEST
 
@@ -366,11 +508,16 @@ int main(void)
 	add_for_all(served, datagrams_of_a_socket_stay_with_one_backend);
 	add_for_all(served, a_connected_socket_that_names_its_frontend_stays_with_its_backend);
 	add_for_all(served, a_datagram_leaves_a_backend_that_is_gone);
+	add_for_all(served, a_datagram_leaves_a_backend_whose_id_is_anothers);
 	add_for_all(served, a_socket_can_be_connected_again);
 	add_for_all(served, a_closed_socket_leaves_no_entry);
 	add_for_all(refused, without_endpoints_a_connection_is_refused);
 	add_for_all(refused, an_unknown_port_of_a_cluster_ip_is_refused);
 	add_for_all(refused, without_local_endpoints_a_connection_is_not_permitted);
+	add_for_all(served, affinity_brings_every_socket_to_one_backend);
+	add_for_all(served, an_external_destination_is_asked_for_by_the_node);
+	add_for_all(refused, nobodys_address_of_a_service_cidr_is_not_permitted);
+	add_for_all(refused, a_socket_without_an_address_has_the_nodes);
 	add_for_all(refused, source_ranges_look_at_the_sockets_address);
 	add_for_all(left, port_0_only_asks_for_a_route);
 	add_for_all(left, node_ports_do_not_answer_on_loopback);
