@@ -87,6 +87,7 @@ int cgroup_find_root(FILE *mountinfo, char ret[PATH_MAX])
 
 		if (!type || strncmp(type + 3, "cgroup2 ", 8) != 0)
 			continue;
+		*type = '\0';
 		for (int i = 0; i < 5; i++)
 			field[i] = strtok_r(i ? NULL : line, " ", &save);
 		if (!field[4] || strlen(field[4]) >= PATH_MAX || height(field[3]) <= best)
