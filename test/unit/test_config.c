@@ -101,6 +101,7 @@ START_TEST(without_anything_there_are_defaults)
 	ck_assert_str_eq(config->run_dir, "/run/sluice");
 	ck_assert_str_eq(config->log_level, "info");
 	ck_assert_int_eq(config->xdp, CONFIG_XDP_AUTO);
+	ck_assert(config->host_processes);
 	ck_assert_ptr_null(config->manifests);
 	ck_assert_ptr_null(config->kubeconfig);
 	ck_assert_ptr_null(config->api_server);
@@ -130,6 +131,7 @@ START_TEST(the_file_sets_every_kind_of_field)
 		   "source: manifests\n"
 		   "manifests: /etc/sluice/services\n"
 		   "xdp: off\n"
+		   "hostProcesses: false\n"
 		   "interfaces:\n"
 		   "  eth0: uplink\n"
 		   "  br-1: none\n"
@@ -145,6 +147,7 @@ START_TEST(the_file_sets_every_kind_of_field)
 	ck_assert_int_eq(config->source, CONFIG_MANIFESTS);
 	ck_assert_str_eq(config->manifests, "/etc/sluice/services");
 	ck_assert_int_eq(config->xdp, CONFIG_XDP_OFF);
+	ck_assert(!config->host_processes);
 	ck_assert_uint_eq(config->n_interfaces, 2);
 	ck_assert_str_eq(config->interfaces[0].name, "eth0");
 	ck_assert_int_eq(config->interfaces[0].role, SL_ROLE_UPLINK);
