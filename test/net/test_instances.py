@@ -53,6 +53,13 @@ def test_an_instance_knows_no_service_of_the_other(net):
     serves_not(net, "pod21", net.first)
 
 
+def test_processes_of_each_node_have_their_own_instance(net):
+    serves(net, "node1", net.first, "pod12")
+    serves(net, "node2", net.second, "pod22")
+    serves_not(net, "node1", net.second)
+    serves_not(net, "node2", net.first)
+
+
 def test_lbctl_picks_an_instance(net):
     for daemon, name in ((net.daemon, "first"), (net.other, "second")):
         listed = daemon.lbctl_json("service", "list")["items"]
@@ -63,6 +70,8 @@ def test_cleanup_of_one_instance_leaves_the_other(net):
     net.other.stop()
     net.other.cleanup()
     serves_not(net, "pod21", net.second)
+    serves_not(net, "node2", net.second)
     serves(net, "pod11", net.first, "pod12")
+    serves(net, "node1", net.first, "pod12")
     net.other.start()
     serves(net, "pod21", net.second, "pod22")

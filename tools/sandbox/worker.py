@@ -52,6 +52,10 @@ def _data(number, size):
     return random.Random(number).randbytes(size)
 
 
+def _plain(peer):
+    return [peer[0].removeprefix("::ffff:"), peer[1]]
+
+
 def _name_of(error):
     if isinstance(error, TimeoutError) and not getattr(error, "errno", 0):
         return "ETIMEDOUT"
@@ -124,7 +128,7 @@ class Server:
 
     def udp(self, data, peer, local):
         self.served["udp"] += 1
-        if data == b"who":
+        if data.strip() == b"who":
             return json.dumps(self._who(peer, local)).encode()
         return self.name.encode() + b"\0" + data
 
@@ -265,6 +269,7 @@ class Worker:
     def __init__(self, name):
         self.server = Server(name)
         self.holds = {}
+        self.sockets = {}
         self.listening = []
         self.staying = False
 
@@ -310,6 +315,43 @@ class Worker:
             await loop.sock_connect(sock, (to, port))
             await loop.sock_sendall(sock, b"who")
             return json.loads(await loop.sock_recv(sock, 2048))
+
+    async def open(self, key, proto, to, port, connected=True, mapped=False, source=None):
+        """Opens a socket that stays open, and asks a server by it; see `say`.
+
+        `mapped` writes an IPv4 address into a socket of IPv6; without `connected` every datagram
+        names its destination.
+        """
+        kind = socket.SOCK_STREAM if proto == "tcp" else socket.SOCK_DGRAM
+        to = f"::ffff:{to}" if mapped else to
+        try:
+            sock = _bound(kind, to, source, 0)
+            self.sockets[key] = sock, None if connected else (to, port)
+            async with asyncio.timeout(_PATIENCE_S):
+                if connected:
+                    await asyncio.get_running_loop().sock_connect(sock, (to, port))
+        except _TRAFFIC_ERRORS as error:
+            return {"errno": _name_of(error)}
+        return await self.say(key)
+
+    async def say(self, key, timeout_s=_PATIENCE_S):
+        """Asks by an open socket. `from` is who answered, `connected` whom the socket names."""
+        sock, to = self.sockets[key]
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(timeout_s):
+                if to:
+                    await loop.sock_sendto(sock, b"who\n", to)
+                else:
+                    await loop.sock_sendall(sock, b"who\n")
+                data, peer = await loop.sock_recvfrom(sock, 2048)
+            result = json.loads(data) | {"from": peer and _plain(peer)}
+            return result if to else result | {"connected": _plain(sock.getpeername())}
+        except _TRAFFIC_ERRORS as error:
+            return {"errno": _name_of(error)}
+
+    async def hang_up(self, key):
+        self.sockets.pop(key)[0].close()
 
     async def spread(self, proto, to, port, count, source=None):
         """Asks `count` times, each from another port; returns how often which server answered.
