@@ -14,8 +14,9 @@
 #define ACK	  0x10
 
 struct frame {
-	uint8_t data[FRAME_MAX];
 	uint32_t len;
+	uint8_t align[2]; /* the IP header behind 14 bytes of Ethernet */
+	uint8_t data[FRAME_MAX];
 };
 
 /* Text addresses; both of one family. Ports in host order. */

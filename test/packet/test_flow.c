@@ -452,6 +452,27 @@ START_TEST(an_answers_entry_holds_at_its_own_hook_only)
 }
 END_TEST
 
+/* The pod is an endpoint too, so that the filter lets its packets be looked at. */
+START_TEST(a_clients_entry_holds_at_its_own_hook_only)
+{
+	struct service_spec own = {
+		.kind = SL_KIND_EXTERNAL_IP,
+		.addr = VIP4_B,
+		.proto = IPPROTO_TCP,
+		.port = 80,
+		.backends = { POD4 },
+		.target_port = 8080,
+	};
+	struct frame f = from_pod(40000, SYN, 1000, 0), want = f;
+
+	two_backends(IPPROTO_TCP);
+	harness_service(&own, NULL);
+	send_in(f);
+	ck_assert_int_eq(run_egress(harness.up0, &f), TC_NEXT);
+	frame_assert_same(&f, &want);
+}
+END_TEST
+
 START_TEST(packets_and_bytes_are_counted_by_service_and_backend)
 {
 	struct sl_service_stats stats;
@@ -509,6 +530,7 @@ int main(void)
 	tcase_add_test(tcase, a_direction_that_was_evicted_is_written_again_by_the_other);
 	tcase_add_test(tcase, answers_without_a_flow_are_left_untouched);
 	tcase_add_test(tcase, an_answers_entry_holds_at_its_own_hook_only);
+	tcase_add_test(tcase, a_clients_entry_holds_at_its_own_hook_only);
 	tcase_add_test(tcase, packets_and_bytes_are_counted_by_service_and_backend);
 	return harness_run(suite);
 }
