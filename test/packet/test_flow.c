@@ -258,6 +258,19 @@ START_TEST(a_new_syn_leaves_a_backend_that_is_gone)
 }
 END_TEST
 
+START_TEST(a_retransmitted_syn_stays_with_a_backend_that_is_gone)
+{
+	uint16_t port;
+
+	two_backends(IPPROTO_TCP);
+	port = port_to(REMOTE4);
+	harness_set_backend(service, backend + 1);
+	harness_retire_backend(backend);
+	ck_assert_str_eq(send_in(from_pod(port, SYN, 1000, 0)), REMOTE4);
+	ck_assert_str_eq(send_in(from_pod(port, SYN, 1001, 0)), "10.244.1.3");
+}
+END_TEST
+
 START_TEST(a_new_syn_follows_a_connection_that_may_live)
 {
 	uint16_t port;
@@ -517,6 +530,7 @@ int main(void)
 	tcase_add_test(tcase, an_established_udp_flow_leaves_too_and_its_answers_follow);
 	tcase_add_test(tcase, tcp_stays_with_a_backend_that_is_gone);
 	tcase_add_test(tcase, a_new_syn_leaves_a_backend_that_is_gone);
+	tcase_add_test(tcase, a_retransmitted_syn_stays_with_a_backend_that_is_gone);
 
 	tcase = harness_case(suite, "closing");
 	tcase_add_test(tcase, a_new_syn_follows_a_connection_that_may_live);
