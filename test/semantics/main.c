@@ -11,18 +11,27 @@
 
 #include "common/log.h"
 #include "test/semantics/check.h"
+#include "test/semantics/packets.h"
 #include "test/semantics/profile.h"
 #include "test/semantics/state.h"
+#include "test/semantics/world.h"
+
+struct run {
+	struct check check;
+	struct world *world; /* NULL: what needs the kernel is not run */
+	const char *only;    /* the id of a case, NULL: all */
+};
 
 static const char usage[] =
-	"usage: semantics-check [--verbose] [--list] [--case ID] FILE...\n"
+	"usage: semantics-check [--verbose] [--list] [--state-only] [--case ID] FILE...\n"
 	"\n"
 	"Runs tables of Service behaviour (tables/README.md says how they look) and ends\n"
 	"in \"N passed, N failed\", counted in cases.\n"
 	"\n"
-	"  --verbose   print every line of a failed case\n"
-	"  --list      print a line for each case\n"
-	"  --case ID   run this case only\n"
+	"  --verbose     print every line of a failed case\n"
+	"  --list        print a line for each case\n"
+	"  --state-only  compare what is resolved, without packets and without root\n"
+	"  --case ID     run this case only\n"
 	"\n"
 	"Exits with 0; 1 if a case failed, 2 if a file can't be read, 3 if none failed\n"
 	"but something could not be run.\n";
@@ -32,97 +41,148 @@ static const char *text(const json_t *object, const char *key)
 	return json_string_value(json_object_get(object, key));
 }
 
-static void run_state(struct check *check, const json_t *profile, const json_t *the_case)
+/* Whether a Service of the case remembers its clients. */
+static bool has_affinity(const json_t *the_case)
 {
+	const json_t *service;
+	size_t i;
+
+	json_array_foreach (json_object_get(the_case, "services"), i, service) {
+		const char *affinity = text(json_object_get(service, "spec"), "sessionAffinity");
+
+		if (affinity && strcmp(affinity, "ClientIP") == 0)
+			return true;
+	}
+	return false;
+}
+
+static void run_state(struct run *run, const json_t *profile, const json_t *the_case)
+{
+	struct check *check = &run->check;
 	sl_auto(store) store = profile_store(check, profile, json_object_get(the_case, "services"),
 					     json_object_get(the_case, "endpointSlices"),
 					     json_object_get(the_case, "watched"));
 	struct resolve_node node = profile_resolve_node(profile, store);
 
-	state_compare(check, store, &node, the_case, "");
+	state_check(check, store, &node, the_case, "");
 	profile_release(&node);
+	if (!run->world || world_begin(run->world, store))
+		return;
+	store_list_end(store, OBJECT_SERVICE);
+	store_list_end(store, OBJECT_SLICE);
+	world_sync(run->world);
+	if (world_failed(run->world))
+		check_say(check, "the tables refused a Service");
+	packets_run(check, run->world, json_object_get(the_case, "packets"),
+		    has_affinity(the_case));
+	world_end(run->world);
 }
 
 /* 0, or -1 for a kind that this program does not know. */
-static int run_case(struct check *check, const char *kind, const json_t *profile,
+static int run_case(struct run *run, const char *kind, const json_t *profile,
 		    const json_t *the_case)
 {
 	if (strcmp(kind, "state+packets") == 0)
-		run_state(check, profile, the_case);
+		run_state(run, profile, the_case);
 	else
 		return -1;
 	return 0;
 }
 
-static int run_file(struct check *check, const char *path, const char *only)
+static int run_cases(struct run *run, const char *path, const json_t *file)
+{
+	const json_t *cases = json_object_get(file, "cases"), *the_case;
+	const char *kind = text(file, "kind");
+	char error[512];
+	size_t i;
+
+	json_array_foreach (cases, i, the_case) {
+		const char *name = text(the_case, "profile"), *id = text(the_case, "id");
+		const json_t *profile = json_object_get(json_object_get(file, "profiles"), name);
+
+		if (run->only && strcmp(run->only, id) != 0)
+			continue;
+		if (run->world && profile && world_enter(run->world, name, profile, cases, error)) {
+			fprintf(stderr, "semantics-check: %s: %s\n", path, error);
+			return 2;
+		}
+		check_case_begin(&run->check, path, id);
+		if (run_case(run, kind, profile, the_case) < 0) {
+			fprintf(stderr, "semantics-check: %s: unknown kind \"%s\"\n", path, kind);
+			return 2;
+		}
+		check_case_end(&run->check);
+	}
+	return 0;
+}
+
+static int run_file(struct run *run, const char *path)
 {
 	json_error_t error;
 	json_t *file = json_load_file(path, 0, &error);
-	const json_t *cases = json_object_get(file, "cases"), *the_case;
-	const char *kind = text(file, "kind");
-	size_t i;
-	int r = 0;
+	int r = 2;
 
-	if (!file || !kind || !json_is_array(cases) ||
-	    json_integer_value(json_object_get(file, "format")) != 1) {
-		fprintf(stderr, "semantics-check: %s: %s\n", path,
-			file ? "not a table of format 1" : error.text);
-		json_decref(file);
-		return 2;
-	}
-	json_array_foreach (cases, i, the_case) {
-		const char *profile = text(the_case, "profile");
-		const char *id = text(the_case, "id");
-
-		if (only && strcmp(only, id) != 0)
-			continue;
-		check_case_begin(check, path, id);
-		if (run_case(check, kind,
-			     profile ? json_object_get(json_object_get(file, "profiles"), profile)
-				     : NULL,
-			     the_case) < 0) {
-			fprintf(stderr, "semantics-check: %s: unknown kind \"%s\"\n", path, kind);
-			r = 2;
-			break;
-		}
-		check_case_end(check);
-	}
+	if (!file)
+		fprintf(stderr, "semantics-check: %s: line %d: %s\n", path, error.line, error.text);
+	else if (json_integer_value(json_object_get(file, "format")) != 1 ||
+		 !json_is_array(json_object_get(file, "cases")) || !text(file, "kind"))
+		fprintf(stderr, "semantics-check: %s: not a table of format 1\n", path);
+	else
+		r = run_cases(run, path, file);
+	if (run->world)
+		world_leave(run->world);
 	json_decref(file);
 	return r;
 }
 
-int main(int argc, char **argv)
+static int read_options(int argc, char **argv, struct run *run, bool *ret_kernel)
 {
 	static const struct option options[] = {
-		{ "verbose", no_argument, NULL, 'v' },
-		{ "list", no_argument, NULL, 'l' },
-		{ "case", required_argument, NULL, 'c' },
-		{ "help", no_argument, NULL, 'h' },
-		{ 0 },
+		{ "verbose", no_argument, NULL, 'v' },	  { "list", no_argument, NULL, 'l' },
+		{ "case", required_argument, NULL, 'c' }, { "state-only", no_argument, NULL, 's' },
+		{ "help", no_argument, NULL, 'h' },	  { 0 },
 	};
-	struct check check = { 0 };
-	const char *only = NULL;
-	int option, r = 0;
+	int option;
 
 	while ((option = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		if (option == 'v')
-			check.verbose = true;
+			run->check.verbose = true;
 		else if (option == 'l')
-			check.list = true;
+			run->check.list = true;
 		else if (option == 'c')
-			only = optarg;
-		else {
-			fputs(usage, option == 'h' ? stdout : stderr);
+			run->only = optarg;
+		else if (option == 's')
+			*ret_kernel = false;
+		else
 			return option == 'h' ? 0 : 2;
-		}
 	}
-	if (optind == argc) {
-		fputs(usage, stderr);
-		return 2;
+	return optind < argc ? -1 : 2;
+}
+
+int main(int argc, char **argv)
+{
+	struct run run = { 0 };
+	bool kernel = true;
+	char error[512];
+	int r = read_options(argc, argv, &run, &kernel);
+
+	if (r >= 0) {
+		fputs(usage, r ? stderr : stdout);
+		return r;
 	}
 	log_set_level(LOG_LEVEL_ERROR);
+	log_take_libbpf();
+	if (kernel && world_new(&run.world, error)) {
+		fprintf(stderr, "semantics-check: %s\n", error);
+		return 2;
+	}
+	r = 0;
 	for (int i = optind; i < argc; i++)
-		r = run_file(&check, argv[i], only) ?: r;
-	check_summary(&check);
-	return r ?: check.cases[RESULT_FAILED] ? 1 : check.cases[RESULT_NOT_RUN] ? 3 : 0;
+		r = run_file(&run, argv[i]) ?: r;
+	world_free(run.world);
+	check_summary(&run.check);
+	return r					    ? r
+	       : run.check.cases[RESULT_FAILED]		    ? 1
+	       : run.check.cases[RESULT_NOT_RUN] || !kernel ? 3
+							    : 0;
 }

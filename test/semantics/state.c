@@ -41,7 +41,7 @@ static void resolve_one(void *context, const struct store_service *service)
 		state->n++;
 }
 
-void state_resolve(const struct store *store, const struct resolve_node *node, struct state *ret)
+void state_take(const struct store *store, const struct resolve_node *node, struct state *ret)
 {
 	struct resolving resolving = { .node = node, .state = ret };
 
@@ -66,7 +66,7 @@ static void port_name(const struct resolved *service, const struct resolved_port
 		 ip_protocol_name(port->proto));
 }
 
-const struct resolved_port *state_find(const struct state *state, const char *name, uint8_t family)
+const struct resolved_port *state_port(const struct state *state, const char *name, uint8_t family)
 {
 	char candidate[256];
 
@@ -349,7 +349,7 @@ static void compare_port(struct check *check, const struct store *store, const s
 {
 	struct search search = { .name = text(expected, "name") };
 	const struct resolved_port *port =
-		state_find(state, text(expected, "name"), state_family(expected));
+		state_port(state, text(expected, "name"), state_family(expected));
 	struct place place = { check, where, text(expected, "name") };
 	json_t *endpoints;
 
@@ -392,14 +392,14 @@ static void compare_surplus(struct check *check, const struct state *state, cons
 	}
 }
 
-void state_compare(struct check *check, const struct store *store, const struct resolve_node *node,
-		   const json_t *expected, const char *where)
+void state_check(struct check *check, const struct store *store, const struct resolve_node *node,
+		 const json_t *expected, const char *where)
 {
 	const json_t *ports = json_object_get(expected, "servicePorts"), *port;
 	struct state state;
 	size_t i;
 
-	state_resolve(store, node, &state);
+	state_take(store, node, &state);
 	json_array_foreach (ports, i, port) {
 		size_t lines = check->lines;
 

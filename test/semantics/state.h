@@ -13,16 +13,16 @@ struct state {
 	size_t n;
 };
 
-void state_resolve(const struct store *store, const struct resolve_node *node, struct state *ret);
+void state_take(const struct store *store, const struct resolve_node *node, struct state *ret);
 void state_clear(struct state *state);
 
 /* The service port that a table names "ns/service:port/PROTO", or NULL. */
-const struct resolved_port *state_find(const struct state *state, const char *name, uint8_t family);
+const struct resolved_port *state_port(const struct state *state, const char *name, uint8_t family);
 
 /* Compares `servicePorts`, `healthCheckNodePorts` and `localReadyEndpoints`.
  * `where` is put in front of what differs. */
-void state_compare(struct check *check, const struct store *store, const struct resolve_node *node,
-		   const json_t *expected, const char *where);
+void state_check(struct check *check, const struct store *store, const struct resolve_node *node,
+		 const json_t *expected, const char *where);
 
 /* "IPv4" or "IPv6" -> 4 or 6. */
 uint8_t state_family(const json_t *object);
