@@ -10,9 +10,11 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "test/semantics/affinity.h"
 #include "test/semantics/check.h"
 #include "test/semantics/packets.h"
 #include "test/semantics/profile.h"
+#include "test/semantics/sequence.h"
 #include "test/semantics/state.h"
 #include "test/semantics/world.h"
 
@@ -56,18 +58,34 @@ static bool has_affinity(const json_t *the_case)
 	return false;
 }
 
-static void run_state(struct run *run, const json_t *profile, const json_t *the_case)
+static void compare_state(struct check *check, const json_t *profile, const json_t *the_case)
 {
-	struct check *check = &run->check;
 	sl_auto(store) store = profile_store(check, profile, json_object_get(the_case, "services"),
 					     json_object_get(the_case, "endpointSlices"),
 					     json_object_get(the_case, "watched"));
 	struct resolve_node node = profile_resolve_node(profile, store);
+	struct state state = { 0 };
 
-	state_check(check, store, &node, the_case, "");
+	state_update(&state, store, &node);
+	state_check(check, &state, store, &node, the_case, "");
+	state_clear(&state);
 	profile_release(&node);
-	if (!run->world || world_begin(run->world, store))
+}
+
+static void run_state(struct run *run, const json_t *profile, const json_t *the_case)
+{
+	struct check *check = &run->check;
+	sl_auto(store) store = NULL;
+
+	compare_state(check, profile, the_case);
+	if (!run->world)
 		return;
+	store = profile_store(check, profile, json_object_get(the_case, "services"),
+			      json_object_get(the_case, "endpointSlices"), NULL);
+	if (world_begin(run->world, store)) {
+		check_say(check, "out of memory");
+		return;
+	}
 	store_list_end(store, OBJECT_SERVICE);
 	store_list_end(store, OBJECT_SLICE);
 	world_sync(run->world);
@@ -84,6 +102,12 @@ static int run_case(struct run *run, const char *kind, const json_t *profile,
 {
 	if (strcmp(kind, "state+packets") == 0)
 		run_state(run, profile, the_case);
+	else if (!run->world)
+		run->check.not_run++;
+	else if (strcmp(kind, "sequence") == 0)
+		sequence_run(&run->check, run->world, profile, the_case);
+	else if (strcmp(kind, "affinity") == 0)
+		affinity_run(&run->check, run->world, profile, the_case);
 	else
 		return -1;
 	return 0;

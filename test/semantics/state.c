@@ -14,11 +14,6 @@ struct place {
 	const char *where, *port;
 };
 
-struct resolving {
-	const struct resolve_node *node;
-	struct state *state;
-};
-
 static const char *text(const json_t *object, const char *key)
 {
 	return json_string_value(json_object_get(object, key));
@@ -31,24 +26,42 @@ uint8_t state_family(const json_t *object)
 	return family && strcmp(family, "IPv6") == 0 ? 6 : 4;
 }
 
-static void resolve_one(void *context, const struct store_service *service)
+/* Takes over the result, in place of the last of its name. */
+static void keep(struct state *state, struct resolved *resolved)
 {
-	struct resolving *resolving = context;
-	struct state *state = resolving->state;
+	struct resolved **grown;
 
-	if (resolve_service(service->namespace_, service->name, service->service, service->slices,
-			    service->n_slices, resolving->node, &state->services[state->n]) == 0)
-		state->n++;
+	for (size_t i = 0; i < state->n; i++) {
+		if (strcmp(state->services[i]->name, resolved->name) != 0 ||
+		    strcmp(state->services[i]->namespace_, resolved->namespace_) != 0)
+			continue;
+		resolved_free(state->services[i]);
+		state->services[i] = resolved;
+		return;
+	}
+	grown = realloc(state->services, (state->n + 1) * sizeof(*grown));
+	if (!grown) {
+		resolved_free(resolved);
+		return;
+	}
+	state->services = grown;
+	state->services[state->n++] = resolved;
 }
 
-void state_take(const struct store *store, const struct resolve_node *node, struct state *ret)
+void state_update(struct state *state, struct store *store, const struct resolve_node *node)
 {
-	struct resolving resolving = { .node = node, .state = ret };
+	/* As kube-proxy does; who is pod traffic is the packets' business. */
+	const struct resolve_config config = { .compatible = true,
+					       .detect4 = true,
+					       .detect6 = true };
+	struct store_service next;
+	struct resolved *resolved;
 
-	ret->n = 0;
-	ret->services = calloc(store_count(store, OBJECT_SERVICE) + 1, sizeof(*ret->services));
-	if (ret->services)
-		store_each(store, resolve_one, &resolving);
+	while (store_next_changed(store, &next)) {
+		if (resolve_service(next.namespace_, next.name, next.service, next.slices,
+				    next.n_slices, node, &config, &resolved) == 0)
+			keep(state, resolved);
+	}
 }
 
 void state_clear(struct state *state)
@@ -392,20 +405,68 @@ static void compare_surplus(struct check *check, const struct state *state, cons
 	}
 }
 
-void state_check(struct check *check, const struct store *store, const struct resolve_node *node,
-		 const json_t *expected, const char *where)
+/* Takes over `got`; both are objects of numbers. */
+static void compare_objects(struct check *check, const char *where, const char *what,
+			    const json_t *expected, json_t *got)
+{
+	sl_auto_mem char *want =
+		expected ? json_dumps(expected, JSON_COMPACT | JSON_SORT_KEYS) : strdup("{}");
+	sl_auto_mem char *have = json_dumps(got, JSON_COMPACT | JSON_SORT_KEYS);
+
+	if (!want || !have || strcmp(want, have) != 0)
+		check_say(check, "%s%s: expected %s, got %s", where, what, want, have);
+	json_decref(got);
+}
+
+static bool has_family(const struct resolved *service, uint8_t family)
+{
+	for (size_t i = 0; i < service->n_ports; i++)
+		if (service->ports[i].family == family)
+			return true;
+	return false;
+}
+
+static void compare_health(struct check *check, const struct state *state, const json_t *expected,
+			   const char *where)
+{
+	json_t *ports = json_object(), *ready = json_object();
+	size_t lines = check->lines;
+
+	for (size_t i = 0; i < state->n; i++) {
+		const struct resolved *service = state->services[i];
+
+		for (int k = 0; k < 2; k++) {
+			char name[256];
+
+			snprintf(name, sizeof(name), "IPv%d %s/%s", k ? 6 : 4, service->namespace_,
+				 service->name);
+			if (service->health_node_port && has_family(service, k ? 6 : 4))
+				json_object_set_new(ports, name,
+						    json_integer(service->health_node_port));
+			if (service->local_ready[k])
+				json_object_set_new(ready, name,
+						    json_integer(service->local_ready[k]));
+		}
+	}
+	compare_objects(check, where, "healthCheckNodePorts",
+			json_object_get(expected, "healthCheckNodePorts"), ports);
+	compare_objects(check, where, "localReadyEndpoints",
+			json_object_get(expected, "localReadyEndpoints"), ready);
+	check_count_since(check, ITEM_HEALTH, lines);
+}
+
+void state_check(struct check *check, const struct state *state, const struct store *store,
+		 const struct resolve_node *node, const json_t *expected, const char *where)
 {
 	const json_t *ports = json_object_get(expected, "servicePorts"), *port;
-	struct state state;
 	size_t i;
 
-	state_take(store, node, &state);
 	json_array_foreach (ports, i, port) {
 		size_t lines = check->lines;
 
-		compare_port(check, store, &state, node, port, where);
+		compare_port(check, store, state, node, port, where);
 		check_count_since(check, ITEM_PORT, lines);
 	}
-	compare_surplus(check, &state, ports, where);
-	state_clear(&state);
+	compare_surplus(check, state, ports, where);
+	compare_health(check, state, expected, where);
 }

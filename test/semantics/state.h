@@ -7,13 +7,14 @@
 #include "controlplane/store/store.h"
 #include "test/semantics/check.h"
 
-/* Every Service of a store, resolved. */
+/* Every Service that a store has named, resolved. Begins as { 0 }. */
 struct state {
 	struct resolved **services;
 	size_t n;
 };
 
-void state_take(const struct store *store, const struct resolve_node *node, struct state *ret);
+/* Resolves what changed in the store, as sync does. */
+void state_update(struct state *state, struct store *store, const struct resolve_node *node);
 void state_clear(struct state *state);
 
 /* The service port that a table names "ns/service:port/PROTO", or NULL. */
@@ -21,8 +22,8 @@ const struct resolved_port *state_port(const struct state *state, const char *na
 
 /* Compares `servicePorts`, `healthCheckNodePorts` and `localReadyEndpoints`.
  * `where` is put in front of what differs. */
-void state_check(struct check *check, const struct store *store, const struct resolve_node *node,
-		 const json_t *expected, const char *where);
+void state_check(struct check *check, const struct state *state, const struct store *store,
+		 const struct resolve_node *node, const json_t *expected, const char *where);
 
 /* "IPv4" or "IPv6" -> 4 or 6. */
 uint8_t state_family(const json_t *object);

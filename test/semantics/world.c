@@ -322,6 +322,11 @@ size_t world_failed(const struct world *world)
 	return (size_t)described(world, "failed");
 }
 
+json_t *world_status(const struct world *world)
+{
+	return tables_status(world->tables);
+}
+
 void world_end(struct world *world)
 {
 	/* Empty lists: everything in the store goes. */

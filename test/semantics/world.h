@@ -48,6 +48,9 @@ bool world_programmed(const struct world *world);
 /* Services that the tables refused. */
 size_t world_failed(const struct world *world);
 
+/* What tables_status() says. A new reference. */
+json_t *world_status(const struct world *world);
+
 /* Flows; or whom clients with affinity were sent to. */
 void world_forget_flows(struct world *world);
 void world_forget_clients(struct world *world);
