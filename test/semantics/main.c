@@ -12,6 +12,7 @@
 #include "common/log.h"
 #include "test/semantics/affinity.h"
 #include "test/semantics/check.h"
+#include "test/semantics/flows.h"
 #include "test/semantics/packets.h"
 #include "test/semantics/profile.h"
 #include "test/semantics/sequence.h"
@@ -108,6 +109,8 @@ static int run_case(struct run *run, const char *kind, const json_t *profile,
 		sequence_run(&run->check, run->world, profile, the_case);
 	else if (strcmp(kind, "affinity") == 0)
 		affinity_run(&run->check, run->world, profile, the_case);
+	else if (strcmp(kind, "conntrack") == 0)
+		flows_run(&run->check, run->world, profile, the_case);
 	else
 		return -1;
 	return 0;

@@ -53,7 +53,7 @@ static void add_interface(FILE *shell, const json_t *profile, const char *name,
 }
 
 /* The first interface that is neither loopback nor a bridge leads outside. */
-static const char *uplink_of(const json_t *profile)
+const char *netns_uplink(const json_t *profile)
 {
 	const char *name, *found = NULL;
 	const json_t *addresses;
@@ -113,7 +113,7 @@ static void add_pods(FILE *shell, const json_t *pods)
 
 static void write_script(FILE *shell, const json_t *profile, const json_t *pods, int peers)
 {
-	const char *name, *uplink = uplink_of(profile);
+	const char *name, *uplink = netns_uplink(profile);
 	const json_t *addresses;
 
 	fprintf(shell,

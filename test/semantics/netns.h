@@ -24,4 +24,7 @@ void netns_close(struct netns *netns);
 /* The port by which a bridge's packets come in. */
 #define NETNS_PORT "%.10s-port"
 
+/* The interface that leads outside, or NULL. */
+const char *netns_uplink(const json_t *profile);
+
 bool netns_is_bridge(const json_t *profile, const char *name);

@@ -376,6 +376,15 @@ uint32_t world_link(const struct world *world, const char *iif)
 	return if_nametoindex(port);
 }
 
+bool world_uplink(const struct world *world, char ret[16])
+{
+	const char *name = netns_uplink(world->here->profile);
+
+	if (name)
+		snprintf(ret, 16, "%s", name);
+	return name;
+}
+
 bool world_is_own(const struct world *world, const struct sl_addr *addr, uint8_t family)
 {
 	for (size_t i = 0; i < world->here->n_own; i++)

@@ -58,6 +58,9 @@ void world_forget_clients(struct world *world);
 /* The interface that packets of `iif` come in by, 0 if there is none. */
 uint32_t world_link(const struct world *world, const char *iif);
 
+/* The name of the interface with the default route; false if there is none. */
+bool world_uplink(const struct world *world, char ret[16]);
+
 /* Whether an address is one of the node's. */
 bool world_is_own(const struct world *world, const struct sl_addr *addr, uint8_t family);
 
