@@ -21,7 +21,8 @@
 
 struct run {
 	struct check check;
-	struct world *world; /* NULL: what needs the kernel is not run */
+	bool kernel;	     /* false: only what is resolved */
+	struct world *world; /* of the profile at hand */
 	const char *only;    /* the id of a case, NULL: all */
 };
 
@@ -116,31 +117,48 @@ static int run_case(struct run *run, const char *kind, const json_t *profile,
 	return 0;
 }
 
-static int run_cases(struct run *run, const char *path, const json_t *file)
+/* The cases of one profile, NULL: those without. */
+static int run_profile(struct run *run, const char *path, const json_t *file, const char *name)
 {
 	const json_t *cases = json_object_get(file, "cases"), *the_case;
+	const json_t *profile = json_object_get(json_object_get(file, "profiles"), name);
 	const char *kind = text(file, "kind");
 	char error[512];
 	size_t i;
+	int r = 0;
 
 	json_array_foreach (cases, i, the_case) {
-		const char *name = text(the_case, "profile"), *id = text(the_case, "id");
-		const json_t *profile = json_object_get(json_object_get(file, "profiles"), name);
+		const char *its = text(the_case, "profile"), *id = text(the_case, "id");
 
-		if (run->only && strcmp(run->only, id) != 0)
+		if (r || !!its != !!name || (name && strcmp(its, name) != 0) ||
+		    (run->only && strcmp(run->only, id) != 0))
 			continue;
-		if (run->world && profile && world_enter(run->world, name, profile, cases, error)) {
+		if (run->kernel && profile && !run->world &&
+		    world_new(name, profile, cases, &run->world, error)) {
 			fprintf(stderr, "semantics-check: %s: %s\n", path, error);
-			return 2;
+			r = 2;
+			break;
 		}
 		check_case_begin(&run->check, path, id);
 		if (run_case(run, kind, profile, the_case) < 0) {
 			fprintf(stderr, "semantics-check: %s: unknown kind \"%s\"\n", path, kind);
-			return 2;
+			r = 2;
 		}
 		check_case_end(&run->check);
 	}
-	return 0;
+	world_free(sl_take(run->world));
+	return r;
+}
+
+static int run_cases(struct run *run, const char *path, const json_t *file)
+{
+	json_t *profiles = json_object_get(file, "profiles"), *profile;
+	const char *name;
+	int r = run_profile(run, path, file, NULL);
+
+	json_object_foreach (profiles, name, profile)
+		r = r ?: run_profile(run, path, file, name);
+	return r;
 }
 
 static int run_file(struct run *run, const char *path)
@@ -156,13 +174,11 @@ static int run_file(struct run *run, const char *path)
 		fprintf(stderr, "semantics-check: %s: not a table of format 1\n", path);
 	else
 		r = run_cases(run, path, file);
-	if (run->world)
-		world_leave(run->world);
 	json_decref(file);
 	return r;
 }
 
-static int read_options(int argc, char **argv, struct run *run, bool *ret_kernel)
+static int read_options(int argc, char **argv, struct run *run)
 {
 	static const struct option options[] = {
 		{ "verbose", no_argument, NULL, 'v' },	  { "list", no_argument, NULL, 'l' },
@@ -179,7 +195,7 @@ static int read_options(int argc, char **argv, struct run *run, bool *ret_kernel
 		else if (option == 'c')
 			run->only = optarg;
 		else if (option == 's')
-			*ret_kernel = false;
+			run->kernel = false;
 		else
 			return option == 'h' ? 0 : 2;
 	}
@@ -188,28 +204,23 @@ static int read_options(int argc, char **argv, struct run *run, bool *ret_kernel
 
 int main(int argc, char **argv)
 {
-	struct run run = { 0 };
-	bool kernel = true;
-	char error[512];
-	int r = read_options(argc, argv, &run, &kernel);
+	struct run run = { .kernel = true };
+	int r = read_options(argc, argv, &run);
 
 	if (r >= 0) {
 		fputs(usage, r ? stderr : stdout);
 		return r;
 	}
+	setvbuf(stdout, NULL, _IOLBF, 0);
 	log_set_level(LOG_LEVEL_ERROR);
 	log_take_libbpf();
-	if (kernel && world_new(&run.world, error)) {
-		fprintf(stderr, "semantics-check: %s\n", error);
-		return 2;
-	}
 	r = 0;
 	for (int i = optind; i < argc; i++)
 		r = run_file(&run, argv[i]) ?: r;
-	world_free(run.world);
 	check_summary(&run.check);
-	return r					    ? r
-	       : run.check.cases[RESULT_FAILED]		    ? 1
-	       : run.check.cases[RESULT_NOT_RUN] || !kernel ? 3
-							    : 0;
+	if (r)
+		return r;
+	if (run.check.cases[RESULT_FAILED])
+		return 1;
+	return run.check.cases[RESULT_NOT_RUN] || !run.kernel ? 3 : 0;
 }

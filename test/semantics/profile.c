@@ -21,14 +21,9 @@ json_t *profile_node(const json_t *profile, const json_t *labels)
 	const char *key;
 	json_t *value;
 
-	json_object_foreach (json_object_get(profile, "nodeIPs"), key, value) {
-		const char *ip = json_string_value(value);
-
-		/* kube-proxy's stand-in for a Node without addresses (S-250). */
-		if (strcmp(ip, "127.0.0.1") != 0 && strcmp(ip, "::1") != 0)
-			json_array_append_new(addresses, json_pack("{s:s, s:s}", "type",
-								   "InternalIP", "address", ip));
-	}
+	json_object_foreach (json_object_get(profile, "nodeIPs"), key, value)
+		json_array_append_new(addresses, json_pack("{s:s, s:O}", "type", "InternalIP",
+							   "address", value));
 	return json_pack("{s:s, s:s, s:{s:s, s:O}, s:{s:o*}, s:{s:o}}", "apiVersion", "v1", "kind",
 			 "Node", "metadata", "name", text(profile, "nodeName"), "labels", labels,
 			 "spec", "podCIDRs", pods, "status", "addresses", addresses);

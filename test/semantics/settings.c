@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "controlplane/tables/datapath.h"
 #include "test/semantics/netns.h"
 
 #define FLAGS_MAX 32
@@ -104,6 +103,16 @@ int settings_of(const json_t *profile, const char *name, struct config **ret, ch
 	if (err)
 		snprintf(error, 512, "profile %s: %.400s", name, reason);
 	return err;
+}
+
+struct attach_detect settings_detect(const struct config *config)
+{
+	return (struct attach_detect) {
+		.bridge = config->detect == CONFIG_DETECT_BRIDGE ? config->bridge_interface : NULL,
+		.prefix = config->detect == CONFIG_DETECT_PREFIX ? config->interface_name_prefix
+								 : NULL,
+		.role = config->detect == CONFIG_DETECT_ROLE,
+	};
 }
 
 void settings_fill(const struct config *config, struct datapath_options *ret)

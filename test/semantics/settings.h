@@ -5,7 +5,9 @@
 
 #include <jansson.h>
 
+#include "controlplane/attach/attach.h"
 #include "controlplane/config.h"
+#include "controlplane/tables/datapath.h"
 
 /*
  * The configuration of the node that a profile describes, masquerading as
@@ -14,6 +16,6 @@
  */
 int settings_of(const json_t *profile, const char *name, struct config **ret, char error[512]);
 
-/* The same, as the datapath wants it. */
-struct datapath_options;
+/* The same, as the datapath and the interfaces want it. */
+struct attach_detect settings_detect(const struct config *config);
 void settings_fill(const struct config *config, struct datapath_options *ret);

@@ -7,51 +7,38 @@
 #include <net/if.h>
 #include <netlink/netlink.h>
 #include <netlink/route/route.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 #include <uv.h>
 
 #include "controlplane/attach/attach.h"
+#include "controlplane/attach/cgroup.h"
 #include "controlplane/node_ports.h"
 #include "controlplane/sync.h"
+#include "test/semantics/cgroups.h"
 #include "test/semantics/netns.h"
 #include "test/semantics/settings.h"
 
 #define INSTANCE      "check"
-#define ADDRESSES_MAX 64
+#define ADDRESSES_MAX 256
 #define IFACES_MAX    32
 
-struct own {
-	struct sl_addr addr;
-	uint8_t family;
-};
-
-/* A profile's node. */
-struct node_place {
-	char *name;
-	const json_t *profile; /* of the file's */
-	struct netns netns;
-	struct config *config;
-	struct attach *attach;
-	struct attach_override *overrides;
-	char links[128]; /* folder of its links' pins */
-	uint32_t ifaces[IFACES_MAX];
-	size_t n_ifaces;
-	struct own own[ADDRESSES_MAX];
-	size_t n_own;
-};
-
 struct world {
+	const char *name;
+	const json_t *profile;
 	uv_loop_t loop;
-	char root[96];
+	char root[96]; /* of the pins */
+	struct config *config;
+	struct netns netns;
+	struct cgroups cgroups;
 	struct datapath *datapath;
 	struct tables *tables;
-	struct node_place *places[64];
-	size_t n_places, n_made;
-	struct node_place *here;
+	struct attach_override *overrides;
+	struct attach *attach;
+	struct node_own own;
+	uint32_t ifaces[IFACES_MAX];
+	size_t n_ifaces;
 	/* Of the case at hand. */
 	struct store *store;
 	struct sync *sync;
@@ -68,26 +55,132 @@ static void turn(struct world *world)
 		uv_run(&world->loop, UV_RUN_NOWAIT);
 }
 
-int world_new(struct world **ret, char error[512])
+static void take_address(void *context, const struct sl_addr *addr, uint8_t family)
+{
+	struct node_own *own = context;
+
+	if (own->n_addresses < ADDRESSES_MAX)
+		own->addresses[own->n_addresses++] =
+			(struct tables_address) { .addr = *addr, .family = family };
+}
+
+static void take_iface(void *context, uint32_t ifindex, const struct sl_iface *iface)
+{
+	struct world *world = context;
+
+	tables_set_iface(world->tables, ifindex, iface);
+	if (world->n_ifaces < IFACES_MAX)
+		world->ifaces[world->n_ifaces++] = ifindex;
+}
+
+static void on_interfaces(void *context)
+{
+	struct world *world = context;
+
+	world->n_ifaces = 0;
+	attach_each_iface(world->attach, take_iface, world);
+	world->own.n_addresses = 0;
+	attach_each_address(world->attach, take_address, &world->own);
+	world->own.snat = attach_node(world->attach);
+	if (world->sync)
+		sync_own_changed(world->sync);
+}
+
+static void on_addresses(void *context)
+{
+	struct world *world = context;
+	const struct config *config = world->config;
+
+	for (size_t i = 0; i < world->own.n_addresses; i++) {
+		struct tables_address *address = &world->own.addresses[i];
+
+		address->node_port =
+			node_ports_serve(config->node_port_addresses, config->n_node_port_addresses,
+					 store_node(world->store), &address->addr, address->family);
+	}
+	tables_set_addresses(world->tables, world->own.addresses, world->own.n_addresses);
+}
+
+static int open_datapath(struct world *world, char error[512])
+{
+	struct datapath_options options = { .root = world->root, .instance = INSTANCE };
+	uint64_t netns;
+	int err = cgroup_netns_cookie(&netns);
+
+	if (err) {
+		snprintf(error, 512, "the network namespace has no cookie: %s", strerror(-err));
+		return err;
+	}
+	settings_fill(world->config, &options);
+	options.config.netns = netns;
+	options.config.can_refuse = 1;
+	err = datapath_open(&options, &world->datapath, error);
+	return err ?: tables_new(&world->loop, world->datapath, &world->tables, error);
+}
+
+static int attach_links(struct world *world, char error[512])
+{
+	const struct config *config = world->config;
+	struct attach_options options = {
+		.loop = &world->loop,
+		.ingress = datapath_program(world->datapath, DATAPATH_INGRESS),
+		.egress = datapath_program(world->datapath, DATAPATH_EGRESS),
+		.xdp = datapath_program(world->datapath, DATAPATH_XDP),
+		.links = datapath_links_folder(world->datapath),
+		.n_overrides = config->n_interfaces,
+		.xdp_mode = ATTACH_XDP_OFF,
+		.detect = settings_detect(config),
+		.changed = on_interfaces,
+		.context = world,
+	};
+
+	world->overrides = calloc(config->n_interfaces + 1, sizeof(*world->overrides));
+	world->own.addresses = calloc(ADDRESSES_MAX, sizeof(*world->own.addresses));
+	if (!world->overrides || !world->own.addresses)
+		return -ENOMEM;
+	for (size_t i = 0; i < config->n_interfaces; i++) {
+		world->overrides[i].name = config->interfaces[i].name;
+		world->overrides[i].role = config->interfaces[i].role;
+	}
+	options.overrides = world->overrides;
+	return attach_new(&options, &world->attach, error);
+}
+
+static int attach_sockets(struct world *world, char error[512])
+{
+	struct cgroup cgroup = { 0 };
+	int fd[CGROUP_HOOK_MAX];
+	int err = cgroups_enter(&world->cgroups, error);
+
+	if (err)
+		return err;
+	for (int hook = 0; hook < CGROUP_HOOK_MAX; hook++)
+		fd[hook] = datapath_program(world->datapath, DATAPATH_CONNECT4 + hook);
+	err = cgroup_attach(datapath_links_folder(world->datapath), world->cgroups.path, fd,
+			    &cgroup);
+	if (err)
+		snprintf(error, 512, "%s", cgroup.why);
+	return err;
+}
+
+int world_new(const char *name, const json_t *profile, const json_t *cases, struct world **ret,
+	      char error[512])
 {
 	struct world *world = calloc(1, sizeof(*world));
-	struct datapath_options options = { .instance = INSTANCE };
-	json_t *nothing = json_pack("{s:s}", "nodeName", "none");
-	struct config *config = NULL;
 	int err;
 
+	if (!world)
+		return -ENOMEM;
+	world->name = name;
+	world->profile = profile;
+	world->netns = (struct netns) { -1, -1 };
 	snprintf(world->root, sizeof(world->root), "/sys/fs/bpf/semantics-check-%d", getpid());
 	uv_loop_init(&world->loop);
-	options.root = world->root;
-	err = settings_of(nothing, "none", &config, error);
-	json_decref(nothing);
-	if (!err) {
-		settings_fill(config, &options);
-		err = datapath_open(&options, &world->datapath, error);
-	}
-	config_free(config);
-	if (!err)
-		err = tables_new(&world->loop, world->datapath, &world->tables, error);
+	err = settings_of(profile, name, &world->config, error);
+	err = err ?: netns_make(profile, name, cases, &world->netns, error);
+	err = err ?: open_datapath(world, error);
+	err = err ?: attach_links(world, error);
+	err = err ?: attach_sockets(world, error);
 	if (err) {
 		world_free(world);
 		return err;
@@ -96,201 +189,44 @@ int world_new(struct world **ret, char error[512])
 	return 0;
 }
 
-static void place_free(struct node_place *place)
-{
-	attach_free(place->attach);
-	config_free(place->config);
-	netns_close(&place->netns);
-	free(place->overrides);
-	free(place->name);
-}
-
-void world_leave(struct world *world)
-{
-	for (size_t i = 0; i < world->n_places; i++) {
-		struct node_place *place = world->places[i];
-
-		if (setns(place->netns.node, CLONE_NEWNET) == 0)
-			attach_remove(place->links);
-		rmdir(place->links);
-		place_free(place);
-		turn(world);
-		free(place);
-	}
-	world->n_places = 0;
-	world->here = NULL;
-}
-
 void world_free(struct world *world)
 {
 	if (!world)
 		return;
-	world_leave(world);
+	if (world->datapath) {
+		attach_remove(datapath_links_folder(world->datapath));
+		cgroup_detach(datapath_links_folder(world->datapath));
+	}
+	attach_free(world->attach);
 	tables_free(world->tables);
 	uv_run(&world->loop, UV_RUN_DEFAULT);
 	datapath_close(world->datapath);
 	uv_loop_close(&world->loop);
 	datapath_remove(world->root, INSTANCE);
 	rmdir(world->root);
+	cgroups_leave(&world->cgroups);
+	netns_close(&world->netns);
+	config_free(world->config);
+	free(world->overrides);
+	free(world->own.addresses);
 	free(world);
-}
-
-/* Addresses on their way to the tables. */
-struct collecting {
-	struct world *world;
-	struct tables_address items[ADDRESSES_MAX];
-	size_t n;
-};
-
-static void take_address(void *context, const struct sl_addr *addr, uint8_t family)
-{
-	struct collecting *list = context;
-	const struct config *config = list->world->here->config;
-	const struct store *store = list->world->store;
-
-	if (list->n == ADDRESSES_MAX)
-		return;
-	list->items[list->n++] = (struct tables_address) {
-		.addr = *addr,
-		.family = family,
-		.node_port =
-			node_ports_serve(config->node_port_addresses, config->n_node_port_addresses,
-					 store ? store_node(store) : NULL, addr, family),
-	};
-}
-
-static void take_iface(void *context, uint32_t ifindex, const struct sl_iface *iface)
-{
-	struct world *world = context;
-	struct node_place *place = world->here;
-
-	tables_set_iface(world->tables, ifindex, iface);
-	if (place->n_ifaces < IFACES_MAX)
-		place->ifaces[place->n_ifaces++] = ifindex;
-}
-
-/* The node's interfaces, addresses or its Node object changed. */
-static void on_node(void *context)
-{
-	struct world *world = context;
-	struct collecting list = { .world = world };
-
-	if (!world->here || !world->here->attach)
-		return;
-	world->here->n_ifaces = 0;
-	attach_each_iface(world->here->attach, take_iface, world);
-	attach_each_address(world->here->attach, take_address, &list);
-	tables_set_addresses(world->tables, list.items, list.n);
-	world->here->n_own = 0;
-	for (size_t i = 0; i < list.n; i++)
-		world->here->own[world->here->n_own++] =
-			(struct own) { list.items[i].addr, list.items[i].family };
-}
-
-static int attach_place(struct world *world, struct node_place *place, char error[512])
-{
-	const struct config *config = place->config;
-	struct attach_options options = {
-		.loop = &world->loop,
-		.ingress = datapath_program(world->datapath, DATAPATH_INGRESS),
-		.egress = datapath_program(world->datapath, DATAPATH_EGRESS),
-		.xdp = datapath_program(world->datapath, DATAPATH_XDP),
-		.links = place->links,
-		.n_overrides = config->n_interfaces,
-		.xdp_mode = ATTACH_XDP_OFF,
-		.changed = on_node,
-		.context = world,
-	};
-
-	place->overrides = calloc(config->n_interfaces + 1, sizeof(*place->overrides));
-	if (!place->overrides)
-		return -ENOMEM;
-	for (size_t i = 0; i < config->n_interfaces; i++) {
-		place->overrides[i].name = config->interfaces[i].name;
-		place->overrides[i].role = config->interfaces[i].role;
-	}
-	options.overrides = place->overrides;
-	return attach_new(&options, &place->attach, error);
-}
-
-/* The old node's interfaces are none of the new one's. */
-static void clear_ifaces(struct world *world)
-{
-	static const struct sl_iface none;
-
-	for (size_t i = 0; world->here && i < world->here->n_ifaces; i++)
-		tables_set_iface(world->tables, world->here->ifaces[i], &none);
-}
-
-static int make_place(struct world *world, const char *name, const json_t *profile,
-		      const json_t *cases, char error[512])
-{
-	struct node_place *place = calloc(1, sizeof(*place));
-	int err;
-
-	place->name = strdup(name);
-	place->profile = profile;
-	snprintf(place->links, sizeof(place->links), "%s/links-%zu", world->root, world->n_made++);
-	err = netns_make(profile, name, cases, &place->netns, error);
-	if (!err)
-		err = settings_of(profile, name, &place->config, error);
-	if (!err && mkdir(place->links, 0700)) {
-		err = -errno;
-		snprintf(error, 512, "%s: %s", place->links, strerror(errno));
-	}
-	if (!err) {
-		clear_ifaces(world);
-		world->here = place;
-		err = attach_place(world, place, error);
-	}
-	if (err) {
-		world->here = NULL;
-		place_free(place);
-		free(place);
-		return err;
-	}
-	world->places[world->n_places++] = place;
-	return 0;
-}
-
-int world_enter(struct world *world, const char *name, const json_t *profile, const json_t *cases,
-		char error[512])
-{
-	if (world->here && strcmp(world->here->name, name) == 0)
-		return 0;
-	for (size_t i = 0; i < world->n_places; i++) {
-		if (strcmp(world->places[i]->name, name) != 0)
-			continue;
-		if (setns(world->places[i]->netns.node, CLONE_NEWNET))
-			return -errno;
-		clear_ifaces(world);
-		world->here = world->places[i];
-		return 0;
-	}
-	if (world->n_places == SL_COUNT(world->places)) {
-		snprintf(error, 512, "more than %zu profiles", SL_COUNT(world->places));
-		return -E2BIG;
-	}
-	return make_place(world, name, profile, cases, error);
 }
 
 int world_begin(struct world *world, struct store *store)
 {
 	struct sync_options options = {
 		.loop = &world->loop,
-		.config = world->here->config,
+		.config = world->config,
 		.store = store,
 		.tables = world->tables,
-		.node_changed = on_node,
+		.own = &world->own,
+		.addresses_changed = on_addresses,
 		.context = world,
 	};
 
 	world->store = store;
 	world->sync = sync_new(&options);
-	if (!world->sync)
-		return -ENOMEM;
-	on_node(world);
-	return 0;
+	return world->sync ? 0 : -ENOMEM;
 }
 
 void world_sync(struct world *world)
@@ -370,7 +306,7 @@ uint32_t world_link(const struct world *world, const char *iif)
 {
 	char port[32];
 
-	if (!netns_is_bridge(world->here->profile, iif))
+	if (!netns_is_bridge(world->profile, iif))
 		return if_nametoindex(iif);
 	snprintf(port, sizeof(port), NETNS_PORT, iif);
 	return if_nametoindex(port);
@@ -378,7 +314,7 @@ uint32_t world_link(const struct world *world, const char *iif)
 
 bool world_uplink(const struct world *world, char ret[16])
 {
-	const char *name = netns_uplink(world->here->profile);
+	const char *name = netns_uplink(world->profile);
 
 	if (name)
 		snprintf(ret, 16, "%s", name);
@@ -387,17 +323,17 @@ bool world_uplink(const struct world *world, char ret[16])
 
 bool world_is_own(const struct world *world, const struct sl_addr *addr, uint8_t family)
 {
-	for (size_t i = 0; i < world->here->n_own; i++)
-		if (world->here->own[i].family == family &&
-		    ip_equal(&world->here->own[i].addr, addr))
+	for (size_t i = 0; i < world->own.n_addresses; i++)
+		if (world->own.addresses[i].family == family &&
+		    ip_equal(&world->own.addresses[i].addr, addr))
 			return true;
 	return false;
 }
 
 static bool is_ours(const struct world *world, uint32_t ifindex)
 {
-	for (size_t i = 0; i < world->here->n_ifaces; i++)
-		if (world->here->ifaces[i] == ifindex)
+	for (size_t i = 0; i < world->n_ifaces; i++)
+		if (world->ifaces[i] == ifindex)
 			return true;
 	return false;
 }
