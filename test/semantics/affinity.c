@@ -69,6 +69,7 @@ static struct fate connect_to(struct world *world, const json_t *packet, const c
 	struct memory memory;
 	struct ends ends;
 	struct fate fate = { .verdict = VERDICT_ERROR, .error = "not a packet" };
+	const char *iif = json_string_value(json_object_get(packet, "iif"));
 
 	if (!packets_read(packet, &ends))
 		return fate;
@@ -77,9 +78,8 @@ static struct fate connect_to(struct world *world, const json_t *packet, const c
 		char ep[IP_TEXT_MAX];
 
 		restore(world, &memory, 0);
-		ends.sport = packets_port();
-		fate = packets_inject(world, &ends,
-				      json_string_value(json_object_get(packet, "iif")));
+		ends.sport = ways_port();
+		fate = iif ? ways_inject(world, &ends, iif) : ways_connect(world, &ends, false);
 		if (fate.verdict != VERDICT_DNAT)
 			break;
 		ip_format_port(&fate.addr, ends.family, fate.port, ep);
@@ -108,10 +108,6 @@ static void run_one(struct check *check, struct world *world, const json_t *conn
 	char got[160], ep[IP_TEXT_MAX] = "";
 	uint8_t family;
 
-	if (json_is_true(json_object_get(packet, "fromNode"))) {
-		check_count(check, ITEM_CONNECTION, RESULT_NOT_RUN);
-		return;
-	}
 	family = strchr(json_string_value(json_object_get(packet, "src")), ':') ? 6 : 4;
 	fate = connect_to(world, packet, wanted, json_is_true(json_object_get(connection, "free")));
 	if (fate.verdict == VERDICT_DNAT)
@@ -121,7 +117,7 @@ static void run_one(struct check *check, struct world *world, const json_t *conn
 			  json_number_value(json_object_get(connection, "at")), wanted,
 			  json_is_true(json_object_get(connection, "free")) ? " to be possible"
 									    : " again",
-			  packets_tell(&fate, family, got));
+			  ways_tell(&fate, family, got));
 	check_count(check, ITEM_CONNECTION,
 		    strcmp(ep, wanted) == 0 ? RESULT_PASSED : RESULT_FAILED);
 }

@@ -143,8 +143,8 @@ static bool open_flow(struct flows *flows, struct flow *flow)
 	bool wants = flow->port && flow->translated;
 
 	for (int i = 0; i < TRIES; i++) {
-		flow->ends.sport = packets_port();
-		flow->before = packets_inject(flows->world, &flow->ends, flows->iif);
+		flow->ends.sport = ways_port();
+		flow->before = ways_inject(flows->world, &flow->ends, flows->iif);
 		if (!wants)
 			return flow->before.verdict != VERDICT_ERROR;
 		if (is_reply(flow, &flow->before))
@@ -161,7 +161,7 @@ static enum check_result say(struct flows *flows, const struct flow *flow, const
 	check_say(flows->check, "flow \"%s\" %s to %s port %u by %s port %u: expected %s, got %s",
 		  text(flow->json, "note"), text(flow->json, "proto"), text(flow->json, "origDst"),
 		  ntohs(flow->ends.dport), text(flow->json, "replySrc"), ntohs(flow->reply_port),
-		  expected, packets_tell(got, flow->ends.family, fate));
+		  expected, ways_tell(got, flow->ends.family, fate));
 	return RESULT_FAILED;
 }
 
@@ -174,7 +174,7 @@ static bool has_backends(const struct flow *flow)
 /* What the flow's next packet meets, against what kube-proxy did. */
 static enum check_result judge(struct flows *flows, const struct flow *flow)
 {
-	struct fate after = packets_inject(flows->world, &flow->ends, flows->iif);
+	struct fate after = ways_inject(flows->world, &flow->ends, flows->iif);
 	bool deleted = json_is_true(json_object_get(flow->json, "deleted"));
 
 	if (after.verdict == VERDICT_ERROR)

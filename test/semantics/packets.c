@@ -3,37 +3,18 @@
 #include "test/semantics/packets.h"
 
 #include <arpa/inet.h>
-#include <bpf/bpf.h>
-#include <bpf/libbpf.h>
-#include <errno.h>
-#include <linux/bpf.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "common/ip.h"
-
-#define TC_NEXT	    -1
-#define TC_SHOT	    2
-#define TC_REDIRECT 7
+#include "test/semantics/state.h"
 
 /* Tries for each endpoint: missing one of four by chance takes 10^-15. */
 #define TRIES_EACH 120
 #define TO_MAX	   128
 
-static const char *const verdicts[] = { "dnat", "reject", "drop", "pass", "error" };
-
 static const char *text(const json_t *object, const char *key)
 {
 	return json_string_value(json_object_get(object, key));
-}
-
-__be16 packets_port(void)
-{
-	static uint16_t port = 10000;
-
-	/* Below the range for SNAT, beside the usual one of node ports. */
-	port = port >= 29999 ? 10000 : port + 1;
-	return htons(port);
 }
 
 bool packets_read(const json_t *packet, struct ends *ret)
@@ -50,104 +31,6 @@ bool packets_read(const json_t *packet, struct ends *ret)
 	return true;
 }
 
-const char *packets_tell(const struct fate *fate, uint8_t family, char ret[160])
-{
-	char endpoint[IP_TEXT_MAX];
-
-	if (fate->verdict == VERDICT_DNAT)
-		snprintf(ret, 160, "dnat to %s%s",
-			 ip_format_port(&fate->addr, family, fate->port, endpoint),
-			 fate->snat ? " with snat" : "");
-	else
-		snprintf(ret, 160, "%s%s%s", verdicts[fate->verdict],
-			 fate->verdict == VERDICT_ERROR ? ": " : "",
-			 fate->verdict == VERDICT_ERROR ? fate->error : "");
-	return ret;
-}
-
-/* The program's return value, or -errno - 1000. */
-static int run(struct world *world, enum datapath_program program, uint32_t ifindex,
-	       struct packet *packet)
-{
-	struct packet out = { 0 };
-	struct __sk_buff skb = { .ifindex = ifindex };
-	LIBBPF_OPTS(bpf_test_run_opts, opts, .data_in = packet->data, .data_size_in = packet->len,
-		    .data_out = out.data, .data_size_out = sizeof(out.data), .ctx_in = &skb,
-		    .ctx_size_in = sizeof(skb));
-	int fd = datapath_program(world_datapath(world), program);
-
-	if (bpf_prog_test_run_opts(fd, &opts))
-		return -errno - 1000;
-	out.len = opts.data_size_out;
-	*packet = out;
-	return (int)opts.retval;
-}
-
-static struct fate failed(const char *what, int code)
-{
-	struct fate fate = { .verdict = VERDICT_ERROR };
-
-	snprintf(fate.error, sizeof(fate.error), "%s %d", what, code);
-	return fate;
-}
-
-/* What the packet's way out does with it. */
-static struct fate leave(struct world *world, const struct ends *in, struct packet *packet)
-{
-	uint32_t route[WORLD_ROUTE_MAX];
-	struct ends ends;
-	size_t n;
-	struct fate fate = { .verdict = VERDICT_DNAT };
-
-	if (!packet_ends(packet, &ends))
-		return failed("no packet came out, family", in->family);
-	n = world_route(world, &ends.daddr, ends.family, route);
-	for (size_t i = 0; i < n; i++) {
-		int r = run(world, DATAPATH_EGRESS, route[i], packet);
-
-		if (r == TC_SHOT)
-			return failed("dropped at egress of interface", (int)route[i]);
-		if (r != TC_NEXT && r != TC_REDIRECT)
-			return failed("egress gave", r);
-	}
-	if (!packet_ends(packet, &ends))
-		return failed("no packet went out, family", in->family);
-	fate.addr = ends.daddr;
-	fate.port = ends.dport;
-	fate.snat = !ip_equal(&ends.saddr, &in->saddr);
-	if (fate.snat && !world_is_own(world, &ends.saddr, ends.family))
-		return failed("its source became one that is none of the node's, family",
-			      in->family);
-	/* A source that is the node's already keeps its address, not its port. */
-	fate.snat = fate.snat || ends.sport != in->sport;
-	return fate;
-}
-
-struct fate packets_inject(struct world *world, const struct ends *ends, const char *iif)
-{
-	uint32_t ifindex = iif ? world_link(world, iif) : 0;
-	struct packet packet;
-	struct ends out;
-	int r;
-
-	if (!ifindex)
-		return failed("no such interface", 0);
-	packet_make(ends, &packet);
-	r = run(world, DATAPATH_INGRESS, ifindex, &packet);
-	if (r == TC_SHOT)
-		return (struct fate) { .verdict = VERDICT_DROP };
-	if (r != TC_NEXT && r != TC_REDIRECT)
-		return failed("ingress gave", r);
-	if (packet_is_reject(&packet, ends))
-		return (struct fate) { .verdict = VERDICT_REJECT };
-	if (!packet_ends(&packet, &out))
-		return failed("no packet came out of ingress, verdict", r);
-	if (r == TC_NEXT && ip_equal(&out.daddr, &ends->daddr) && out.dport == ends->dport &&
-	    ip_equal(&out.saddr, &ends->saddr) && out.sport == ends->sport)
-		return (struct fate) { .verdict = VERDICT_PASS };
-	return leave(world, ends, &packet);
-}
-
 /* An endpoint that a packet may be sent to. */
 struct target {
 	char ep[IP_TEXT_MAX];
@@ -155,25 +38,29 @@ struct target {
 	bool hit;
 };
 
-/* Packets of a table with what is expected of them. */
+/* A packet of a table with what is expected of it. */
 struct expectation {
 	struct check *check;
 	struct world *world;
 	const json_t *packet;
 	size_t index;
+	enum check_item way;
+	const char *iif; /* NULL: a process sends it */
 	struct ends ends;
 	struct target to[TO_MAX];
 	size_t n;
+	unsigned int tries;
+	bool differs; /* a socket keeps the source it is bound to */
 };
 
 static void say(struct expectation *e, const char *expected, const char *got)
 {
 	const json_t *p = e->packet;
-	const char *iif = text(p, "iif");
 
 	check_say(e->check, "packet %zu, %s %s (%s, %s) -> %s port %d (%s): expected %s, got %s",
-		  e->index, text(p, "proto"), text(p, "src"), text(p, "srcKind"), iif ? iif : "own",
-		  text(p, "dst"), ntohs(e->ends.dport), text(p, "dstKind"), expected, got);
+		  e->index, text(p, "proto"), text(p, "src"), text(p, "srcKind"),
+		  e->iif ? e->iif : "own", text(p, "dst"), ntohs(e->ends.dport), text(p, "dstKind"),
+		  expected, got);
 }
 
 static bool read_targets(struct expectation *e)
@@ -190,24 +77,48 @@ static bool read_targets(struct expectation *e)
 	return true;
 }
 
+/* Sends it once, by its way. */
+static struct fate send_one(struct expectation *e)
+{
+	e->ends.sport = ways_port();
+	switch (e->way) {
+	case ITEM_PACKET_TC:
+		return ways_inject(e->world, &e->ends, e->iif);
+	case ITEM_PACKET_SOCKET:
+		/* Both calls of UDP, in turn. */
+		return ways_connect(e->world, &e->ends,
+				    e->ends.proto == IPPROTO_UDP && e->tries++ % 2);
+	default:
+		return ways_decide(e->world, &e->ends, e->iif, NULL);
+	}
+}
+
+/*
+ * Is the source as it should be? A socket's is chosen by the kernel after its
+ * destination is translated, so that an address of the node needs no SNAT; one
+ * that it is bound to stays, which only shows where that is no link's.
+ */
+static bool source_is_right(struct expectation *e, const struct target *to, const struct fate *fate)
+{
+	if (e->way != ITEM_PACKET_SOCKET)
+		return to->snat == fate->snat;
+	e->differs = e->differs || (to->snat && !fate->snat);
+	return true;
+}
+
 /* Takes note of the endpoint; false, and said, if it should not have been. */
 static bool hit(struct expectation *e, const struct fate *fate)
 {
-	char got[160], expected[160], ep[IP_TEXT_MAX];
+	char got[160], expected[160], ep[IP_TEXT_MAX] = "";
 
-	packets_tell(fate, e->ends.family, got);
-	if (fate->verdict != VERDICT_DNAT) {
-		snprintf(expected, sizeof(expected), "dnat to %s%s", e->to[0].ep,
-			 e->n > 1 ? " or others" : "");
-		say(e, expected, got);
-		return false;
-	}
-	ip_format_port(&fate->addr, e->ends.family, fate->port, ep);
+	ways_tell(fate, e->ends.family, got);
+	if (fate->verdict == VERDICT_DNAT)
+		ip_format_port(&fate->addr, e->ends.family, fate->port, ep);
 	for (size_t i = 0; i < e->n; i++) {
 		if (strcmp(e->to[i].ep, ep) != 0)
 			continue;
 		e->to[i].hit = true;
-		if (e->to[i].snat == fate->snat)
+		if (source_is_right(e, &e->to[i], fate))
 			return true;
 		snprintf(expected, sizeof(expected), "dnat to %s %s snat", ep,
 			 e->to[i].snat ? "with" : "without");
@@ -229,18 +140,48 @@ static size_t count_hits(const struct expectation *e)
 	return n;
 }
 
+/* What the maps would choose from must be the list, and no other. */
+static bool compare_set(struct expectation *e)
+{
+	struct sl_decide decision;
+	struct fate fate = ways_decide(e->world, &e->ends, e->iif, &decision);
+	sl_auto_mem char *want = NULL, *have = NULL;
+	char got[160];
+	json_t *set, *listed;
+
+	if (fate.verdict != VERDICT_DNAT) {
+		say(e, "a decision for an endpoint", ways_tell(&fate, e->ends.family, got));
+		return false;
+	}
+	listed = json_array();
+	for (size_t i = 0; i < e->n; i++)
+		json_array_append_new(listed, json_string(e->to[i].ep));
+	set = ways_set(e->world, &decision);
+	want = state_join(listed);
+	have = state_join(set);
+	json_decref(listed);
+	json_decref(set);
+	if (want && have && strcmp(want, have) == 0)
+		return true;
+	say(e, want ? want : "a set", have ? have : "no memory");
+	return false;
+}
+
 /* Every endpoint must be found by some source port, and no other. */
-static bool inject_all(struct expectation *e, bool affinity)
+static bool send_all(struct expectation *e, bool affinity)
 {
 	char expected[160];
 
+	if (!compare_set(e))
+		return false;
+	for (size_t i = 0; i < e->n; i++)
+		e->to[i].hit = false;
 	for (size_t i = 0; i < e->n * TRIES_EACH && count_hits(e) < e->n; i++) {
 		struct fate fate;
 
 		if (affinity)
 			world_forget_clients(e->world);
-		e->ends.sport = packets_port();
-		fate = packets_inject(e->world, &e->ends, text(e->packet, "iif"));
+		fate = send_one(e);
 		if (!hit(e, &fate))
 			return false;
 	}
@@ -254,17 +195,28 @@ static bool inject_all(struct expectation *e, bool affinity)
 	return true;
 }
 
-static bool inject_one(struct expectation *e, const char *verdict)
+static bool send_some(struct expectation *e, const char *verdict)
 {
+	bool both = e->way == ITEM_PACKET_SOCKET && e->ends.proto == IPPROTO_UDP;
 	char got[160];
-	struct fate fate;
 
-	e->ends.sport = packets_port();
-	fate = packets_inject(e->world, &e->ends, text(e->packet, "iif"));
-	if (strcmp(verdicts[fate.verdict], verdict) == 0)
-		return true;
-	say(e, verdict, packets_tell(&fate, e->ends.family, got));
-	return false;
+	for (int i = 0; i < 1 + both; i++) {
+		struct fate fate = send_one(e);
+
+		if (strcmp(ways_verdict(fate.verdict), verdict) == 0)
+			continue;
+		say(e, verdict, ways_tell(&fate, e->ends.family, got));
+		return false;
+	}
+	return true;
+}
+
+static enum check_item way_of(const struct expectation *e)
+{
+	if (e->iif)
+		return ITEM_PACKET_TC;
+	/* The kernel may have no SCTP, and no hook of it calls our programs. */
+	return e->ends.proto == IPPROTO_SCTP ? ITEM_PACKET_DECIDE : ITEM_PACKET_SOCKET;
 }
 
 void packets_run(struct check *check, struct world *world, const json_t *packets, bool affinity)
@@ -274,26 +226,26 @@ void packets_run(struct check *check, struct world *world, const json_t *packets
 
 	json_array_foreach (packets, i, packet) {
 		struct expectation e = {
-			.check = check, .world = world, .packet = packet, .index = i
+			.check = check,
+			.world = world,
+			.packet = packet,
+			.index = i,
+			.iif = text(packet, "iif"),
 		};
 		const char *verdict = text(packet, "verdict");
-		bool ok;
+		bool ok = packets_read(packet, &e.ends) && read_targets(&e) && verdict;
 
-		if (!packets_read(packet, &e.ends) || !read_targets(&e)) {
+		e.way = way_of(&e);
+		if (!ok)
 			say(&e, "a packet", "something else");
-			check_count(check, ITEM_PACKET_TC, RESULT_FAILED);
-			continue;
-		}
-		if (json_is_true(json_object_get(packet, "fromNode"))) {
-			check_count(check,
-				    e.ends.proto == IPPROTO_SCTP ? ITEM_PACKET_DECIDE
-								 : ITEM_PACKET_SOCKET,
-				    RESULT_NOT_RUN);
-			continue;
-		}
-		ok = strcmp(verdict, "dnat") == 0 ? inject_all(&e, affinity)
-						  : inject_one(&e, verdict);
-		check_count(check, ITEM_PACKET_TC, ok ? RESULT_PASSED : RESULT_FAILED);
+		else if (strcmp(verdict, ways_verdict(VERDICT_DNAT)) == 0)
+			ok = send_all(&e, affinity);
+		else
+			ok = send_some(&e, verdict);
+		check_count(check, e.way,
+			    !ok		? RESULT_FAILED
+			    : e.differs ? RESULT_DIFFERS
+					: RESULT_PASSED);
 	}
 	world_forget_flows(world);
 }

@@ -22,8 +22,8 @@ json_t *profile_node(const json_t *profile, const json_t *labels)
 	json_t *value;
 
 	json_object_foreach (json_object_get(profile, "nodeIPs"), key, value)
-		json_array_append_new(addresses, json_pack("{s:s, s:O}", "type", "InternalIP",
-							   "address", value));
+		json_array_append_new(
+			addresses, json_pack("{s:s, s:O}", "type", "InternalIP", "address", value));
 	return json_pack("{s:s, s:s, s:{s:s, s:O}, s:{s:o*}, s:{s:o}}", "apiVersion", "v1", "kind",
 			 "Node", "metadata", "name", text(profile, "nodeName"), "labels", labels,
 			 "spec", "podCIDRs", pods, "status", "addresses", addresses);

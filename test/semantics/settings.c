@@ -95,7 +95,11 @@ int settings_of(const json_t *profile, const char *name, struct config **ret, ch
 	add(&flags, "--masquerade-all",
 	    json_is_true(json_object_get(profile, "masqueradeAll")) ? "true" : "false");
 	add(&flags, "--max-maglev-slots", "1048576");
-	add(&flags, "--max-flows", "131072");
+	/* Small ones are cleared fast. */
+	add(&flags, "--max-flows-new", "16384");
+	add(&flags, "--max-flows", "16384");
+	add(&flags, "--max-affinity", "1024");
+	add(&flags, "--max-sockets", "1024");
 	add_interfaces(&flags, profile);
 	add_list(&flags, "--node-port-addresses", json_object_get(profile, "nodePortAddresses"));
 	add_detector(&flags, profile);

@@ -102,8 +102,7 @@ static int by_text(const void *a, const void *b)
 	return strcmp(json_string_value(*left), json_string_value(*right));
 }
 
-/* A sorted list of texts as one, a new string. */
-static char *join(const json_t *list)
+char *state_join(const json_t *list)
 {
 	size_t n = json_array_size(list);
 	const json_t **sorted = calloc(n + 1, sizeof(*sorted));
@@ -126,7 +125,7 @@ static char *join(const json_t *list)
 static void compare_sets(const struct place *place, const char *what, const json_t *expected,
 			 json_t *got)
 {
-	sl_auto_mem char *want = join(expected), *have = join(got);
+	sl_auto_mem char *want = state_join(expected), *have = state_join(got);
 
 	if (!want || !have || strcmp(want, have) != 0)
 		check_say(place->check, "%s%s %s: expected %s, got %s", place->where, place->port,
@@ -288,7 +287,7 @@ static json_t *names(const char *const *list, size_t n)
 static json_t *endpoint_text(const char *address, bool local, const bool conditions[3],
 			     const json_t *zones, const json_t *nodes)
 {
-	sl_auto_mem char *zone = join(zones), *node = join(nodes);
+	sl_auto_mem char *zone = state_join(zones), *node = state_join(nodes);
 
 	return json_sprintf("%s%s%s%s%s zones %s nodes %s", address, local ? " local" : "",
 			    conditions[0] ? " ready" : "", conditions[1] ? " serving" : "",

@@ -25,5 +25,8 @@ const struct resolved_port *state_port(const struct state *state, const char *na
 void state_check(struct check *check, const struct state *state, const struct store *store,
 		 const struct resolve_node *node, const json_t *expected, const char *where);
 
+/* A list of texts, sorted, as one new string; NULL without memory. */
+char *state_join(const json_t *list);
+
 /* "IPv4" or "IPv6" -> 4 or 6. */
 uint8_t state_family(const json_t *object);

@@ -330,6 +330,24 @@ bool world_is_own(const struct world *world, const struct sl_addr *addr, uint8_t
 	return false;
 }
 
+bool world_has_link(const struct world *world, const struct sl_addr *addr, uint8_t family)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach (json_object_get(json_object_get(world->profile, "interfaces"), "lo"), i,
+			    item) {
+		struct ip_prefix prefix;
+		char text[IP_TEXT_MAX];
+
+		snprintf(text, sizeof(text), "%.50s", json_string_value(item));
+		text[strcspn(text, "/")] = '\0';
+		if (ip_parse(text, &prefix.addr) == family && ip_equal(&prefix.addr, addr))
+			return false;
+	}
+	return world_is_own(world, addr, family);
+}
+
 static bool is_ours(const struct world *world, uint32_t ifindex)
 {
 	for (size_t i = 0; i < world->n_ifaces; i++)

@@ -57,6 +57,9 @@ bool world_uplink(const struct world *world, char ret[16]);
 /* Whether an address is one of the node's, not counting loopback's 127/8, ::1. */
 bool world_is_own(const struct world *world, const struct sl_addr *addr, uint8_t family);
 
+/* Whether it is one of a link, so not only of loopback. */
+bool world_has_link(const struct world *world, const struct sl_addr *addr, uint8_t family);
+
 /*
  * The interfaces a packet to `dst` leaves by, in order, where our programs
  * are. Returns how many; none for what is delivered here.
