@@ -95,6 +95,7 @@ int settings_of(const json_t *profile, const char *name, struct config **ret, ch
 	add(&flags, "--masquerade-all",
 	    json_is_true(json_object_get(profile, "masqueradeAll")) ? "true" : "false");
 	add(&flags, "--max-maglev-slots", "1048576");
+	add(&flags, "--healthz-bind-address", "");
 	/* Small ones are cleared fast. */
 	add(&flags, "--max-flows-new", "16384");
 	add(&flags, "--max-flows", "16384");

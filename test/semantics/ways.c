@@ -75,8 +75,7 @@ static int run(struct world *world, enum datapath_program program, uint32_t ifin
 	return (int)opts.retval;
 }
 
-/* What the packet's way out does with it. */
-static struct fate leave(struct world *world, const struct ends *in, struct packet *packet)
+struct fate ways_leave(struct world *world, const struct ends *in, struct packet *packet)
 {
 	uint32_t route[WORLD_ROUTE_MAX];
 	struct ends ends;
@@ -90,7 +89,7 @@ static struct fate leave(struct world *world, const struct ends *in, struct pack
 		int r = run(world, DATAPATH_EGRESS, route[i], packet);
 
 		if (r == TC_SHOT)
-			return ways_failed("dropped at the egress of interface %u", route[i]);
+			return (struct fate) { .verdict = VERDICT_DROP };
 		if (r != TC_NEXT && r != TC_REDIRECT)
 			return ways_failed("egress gave %d", r);
 	}
@@ -128,5 +127,5 @@ struct fate ways_inject(struct world *world, const struct ends *ends, const char
 	if (r == TC_NEXT && ip_equal(&out.daddr, &ends->daddr) && out.dport == ends->dport &&
 	    ip_equal(&out.saddr, &ends->saddr) && out.sport == ends->sport)
 		return (struct fate) { .verdict = VERDICT_PASS };
-	return leave(world, ends, &packet);
+	return ways_leave(world, ends, &packet);
 }

@@ -31,10 +31,13 @@ __be16 ways_port(void);
 /* A test run of the TC programs: in by `iif`, and out where the route leads. */
 struct fate ways_inject(struct world *world, const struct ends *ends, const char *iif);
 
+/* The way out alone: `in` is what the packet was before anything was done to it. */
+struct fate ways_leave(struct world *world, const struct ends *in, struct packet *packet);
+
 /*
  * connect() of a socket that is bound to the source, or with `datagram`
- * sendto(). `fate.snat` says that the source is an address of one of the
- * node's links, which no translation is needed for.
+ * sendto(), then the way out of what it sends. `fate.snat` says that the
+ * source is an address of one of the node's links, which needs no translation.
  */
 struct fate ways_connect(struct world *world, const struct ends *ends, bool datagram);
 

@@ -92,17 +92,29 @@ static void forget(struct world *world)
 		;
 }
 
-static struct fate translated(struct world *world, const struct ends *ends, uint32_t id)
+/* What the socket sends now goes to the backend, or on as it is with 0. */
+static struct fate go_out(struct world *world, const struct ends *ends, uint32_t id)
 {
-	struct fate fate = { .verdict = VERDICT_DNAT,
-			     .snat = world_has_link(world, &ends->saddr, ends->family) };
+	struct ends sent = *ends;
 	struct sl_backend backend;
+	struct packet packet;
+	struct fate fate;
 
-	if (bpf_map_lookup_elem(datapath_map(world_datapath(world), DATAPATH_backends), &id,
-				&backend))
-		return ways_failed("there is no backend %u", id);
-	fate.addr = backend.addr;
-	fate.port = backend.port;
+	if (id) {
+		if (bpf_map_lookup_elem(datapath_map(world_datapath(world), DATAPATH_backends), &id,
+					&backend))
+			return ways_failed("there is no backend %u", id);
+		sent.daddr = backend.addr;
+		sent.dport = backend.port;
+	}
+	packet_make(&sent, &packet);
+	fate = ways_leave(world, &sent, &packet);
+	if (fate.verdict != VERDICT_DNAT)
+		return fate;
+	if (!id && (fate.snat || !ip_equal(&fate.addr, &ends->daddr) || fate.port != ends->dport))
+		return ways_failed("what was no service's was changed at egress");
+	fate.verdict = id ? VERDICT_DNAT : VERDICT_PASS;
+	fate.snat = fate.snat || world_has_link(world, &ends->saddr, ends->family);
 	return fate;
 }
 
@@ -117,11 +129,11 @@ static struct fate call(struct world *world, const struct ends *ends, int fd, bo
 	err = err ? errno : 0;
 	id = find_backend(world, fd);
 	if (id)
-		return translated(world, ends, id);
+		return go_out(world, ends, id);
 	switch (err) {
 	case 0:
 	case EINPROGRESS:
-		return (struct fate) { .verdict = VERDICT_PASS };
+		return go_out(world, ends, 0);
 	case ECONNREFUSED:
 		return (struct fate) { .verdict = VERDICT_REJECT };
 	case EPERM:

@@ -12,8 +12,10 @@
 #include <unistd.h>
 #include <uv.h>
 
+#include "common/log.h"
 #include "controlplane/attach/attach.h"
 #include "controlplane/attach/cgroup.h"
+#include "controlplane/checks.h"
 #include "controlplane/node_ports.h"
 #include "controlplane/sync.h"
 #include "test/semantics/cgroups.h"
@@ -41,6 +43,7 @@ struct world {
 	size_t n_ifaces;
 	/* Of the case at hand. */
 	struct store *store;
+	struct checks *checks;
 	struct sync *sync;
 };
 
@@ -99,6 +102,7 @@ static void on_addresses(void *context)
 					 store_node(world->store), &address->addr, address->family);
 	}
 	tables_set_addresses(world->tables, world->own.addresses, world->own.n_addresses);
+	checks_addresses(world->checks, world->own.addresses, world->own.n_addresses);
 }
 
 static int open_datapath(struct world *world, char error[512])
@@ -212,8 +216,21 @@ void world_free(struct world *world)
 	free(world);
 }
 
+/* A health check's server that can't listen is no case's business. */
+static void on_failed(void *context, const char *namespace_, const char *name, const char *message)
+{
+	(void)context;
+	log_error("semantics-check: %s/%s: %s", namespace_, name, message);
+}
+
 int world_begin(struct world *world, struct store *store)
 {
+	struct checks_options checks = {
+		.loop = &world->loop,
+		.config = world->config,
+		.store = store,
+		.failed = on_failed,
+	};
 	struct sync_options options = {
 		.loop = &world->loop,
 		.config = world->config,
@@ -225,6 +242,9 @@ int world_begin(struct world *world, struct store *store)
 	};
 
 	world->store = store;
+	if (checks_new(&checks, &world->checks))
+		return -ENOMEM;
+	options.checks = world->checks;
 	world->sync = sync_new(&options);
 	return world->sync ? 0 : -ENOMEM;
 }
@@ -272,8 +292,10 @@ void world_end(struct world *world)
 	store_list_end(world->store, OBJECT_SLICE);
 	world_sync(world);
 	sync_free(world->sync);
+	checks_free(world->checks);
 	turn(world);
 	world->sync = NULL;
+	world->checks = NULL;
 	world->store = NULL;
 }
 
