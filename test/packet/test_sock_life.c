@@ -76,6 +76,8 @@ START_TEST(another_program_takes_the_place_in_the_same_link)
 	ck_assert_int_eq(bpf_prog_query(folder, BPF_CGROUP_INET4_CONNECT, 0, &flags, ids, &n), 0);
 	ck_assert_uint_eq(n, 1);
 	ck_assert_uint_eq(ids[0], info.id);
+	close(folder);
+	sluice__destroy(next);
 }
 END_TEST
 
@@ -161,6 +163,7 @@ static void forget_sockets(void)
 {
 	sockets_free(sockets);
 	uv_run(&loop, UV_RUN_DEFAULT);
+	uv_loop_close(&loop);
 }
 
 static void stop(uv_timer_t *timer)
