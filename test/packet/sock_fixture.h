@@ -59,14 +59,17 @@ static inline void join_cgroup(const char *folder)
 	close(fd);
 }
 
-static inline void find_cgroup(void)
+/* Tests run in children of the process `runner`. 0 or -errno. */
+static inline int find_cgroup(pid_t runner)
 {
 	FILE *mountinfo = fopen("/proc/self/mountinfo", "r");
+	int err = mountinfo ? cgroup_find_root(mountinfo, cgroup_root) : -errno;
 
-	ck_assert_int_eq(cgroup_find_root(mountinfo, cgroup_root), 0);
-	fclose(mountinfo);
-	snprintf(cgroup_folder, sizeof(cgroup_folder), "%s/sluice-test-%d", cgroup_root, getppid());
-	snprintf(links_folder, sizeof(links_folder), "/sys/fs/bpf/sluice-test-%d", getppid());
+	if (mountinfo)
+		fclose(mountinfo);
+	snprintf(cgroup_folder, sizeof(cgroup_folder), "%s/sluice-test-%d", cgroup_root, runner);
+	snprintf(links_folder, sizeof(links_folder), "/sys/fs/bpf/sluice-test-%d", runner);
+	return err;
 }
 
 static inline void programs_of(struct sluice *skel, int fd[CGROUP_HOOK_MAX])
@@ -80,7 +83,7 @@ static inline void attach_programs(void)
 {
 	int fd[CGROUP_HOOK_MAX];
 
-	find_cgroup();
+	ck_assert_int_eq(find_cgroup(getppid()), 0);
 	ck_assert(mkdir(cgroup_folder, 0755) == 0 || errno == EEXIST);
 	ck_assert(mkdir(links_folder, 0755) == 0 || errno == EEXIST);
 	join_cgroup(cgroup_folder);
@@ -95,6 +98,19 @@ static inline void detach_programs(void)
 	join_cgroup(cgroup_root);
 	rmdir(cgroup_folder);
 	rmdir(links_folder);
+}
+
+/* Runs the suite; a test that failed has left its cgroup and links. */
+static inline int run_in_cgroup(Suite *suite)
+{
+	int code = harness_run(suite);
+
+	if (find_cgroup(getpid()) == 0) {
+		cgroup_detach(links_folder);
+		rmdir(links_folder);
+		rmdir(cgroup_folder);
+	}
+	return code;
 }
 
 /* A socket address in the form that the socket wants. */

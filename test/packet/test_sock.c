@@ -523,5 +523,5 @@ int main(void)
 	add_for_all(left, node_ports_do_not_answer_on_loopback);
 	add_for_all(left, what_is_no_service_is_left_alone);
 	add_for_all(left, sockets_of_another_network_namespace_are_left_alone);
-	return harness_run(suite);
+	return run_in_cgroup(suite);
 }

@@ -380,5 +380,5 @@ int main(void)
 	add_for_all(closing, tcp_is_closed_after_the_time_of_the_policy_drain);
 	add_for_all(closing, many_sockets_of_a_backend_are_closed);
 	add_for_all(closing, what_happened_before_the_start_is_found);
-	return harness_run(suite);
+	return run_in_cgroup(suite);
 }
