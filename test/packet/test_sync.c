@@ -10,12 +10,14 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "controlplane/checks.h"
 #include "controlplane/sync.h"
 #include "test/unit/objects.h"
 #include "writer.h"
 
 static struct config config;
 static struct store *store;
+static struct checks *checks;
 static struct sync *sync_;
 static struct node_own own;
 static int addresses_changed;
@@ -40,6 +42,7 @@ static void setup(void)
 		.source = CONFIG_KUBE,
 		.masquerade = CONFIG_MASQUERADE_COMPATIBLE,
 		.detect = CONFIG_DETECT_NODE_CIDR,
+		.healthz_bind_address = (char *)"",
 	};
 	own = (struct node_own) { .snat = { .addr4 = inet_addr("192.0.2.1") } };
 	addresses_changed = 0;
@@ -47,6 +50,12 @@ static void setup(void)
 	options.loop = writer_loop();
 	options.store = store;
 	options.tables = tables;
+	ck_assert_int_eq(checks_new(&(struct checks_options) { .loop = writer_loop(),
+							       .config = &config,
+							       .store = store },
+				    &checks),
+			 0);
+	options.checks = checks;
 	sync_ = sync_new(&options);
 	ck_assert_ptr_nonnull(sync_);
 }
@@ -54,6 +63,7 @@ static void setup(void)
 static void teardown(void)
 {
 	sync_free(sync_);
+	checks_free(checks);
 	uv_run(writer_loop(), UV_RUN_NOWAIT);
 	writer_teardown();
 	store_free(store);
