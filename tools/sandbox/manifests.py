@@ -11,10 +11,11 @@ from .plan import FAMILIES
 _FAMILY_NAME = {4: "IPv4", 6: "IPv6"}
 
 
-def service(name, spec, vips=(), namespace="default"):
+def service(name, spec, vips=(), annotations=None, namespace="default"):
     """A Service; `vips` become its status.loadBalancer."""
     made = {"apiVersion": "v1", "kind": "Service",
-            "metadata": {"name": name, "namespace": namespace}, "spec": spec}
+            "metadata": {"name": name, "namespace": namespace,
+                         "annotations": annotations or {}}, "spec": spec}
     if vips:
         made["status"] = {"loadBalancer": {"ingress": [{"ip": vip} for vip in vips]}}
     return made

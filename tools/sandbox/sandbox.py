@@ -40,7 +40,8 @@ def service_of(name, number):
                    address("external"))
 
 
-def service_objects(service, pods, ranges=(), local=False, conditions=None):
+def service_objects(service, pods, ranges=(), local=False, affinity_s=0, annotations=None,
+                    conditions=None):
     """Service and slices: TCP 80 and UDP 53 on every kind of frontend."""
     spec = {
         "type": "LoadBalancer",
@@ -56,8 +57,11 @@ def service_objects(service, pods, ranges=(), local=False, conditions=None):
     }
     if ranges:
         spec["loadBalancerSourceRanges"] = list(ranges)
+    if affinity_s:
+        spec |= {"sessionAffinity": "ClientIP",
+                 "sessionAffinityConfig": {"clientIP": {"timeoutSeconds": affinity_s}}}
     ports = [(name, protocol, target) for name, (protocol, _, target) in _PORTS.items()]
-    return [manifests.service(service.name, spec, service.vip.values()),
+    return [manifests.service(service.name, spec, service.vip.values(), annotations),
             *manifests.slices(service.name, ports, pods, **(conditions or {}))]
 
 
@@ -154,4 +158,5 @@ def _matches(port, pods, options):
               else f"[{plan.pod_address(pod, family)}]:{number}" for pod in pods}
     live = {backend["address"] for backend in port["backends"] if backend["state"] == "live"}
     limited = any((":" in each) == (family == 6) for each in options.get("ranges", ()))
-    return live == wanted and bool(port["sourceRanges"]) == limited
+    return (live == wanted and bool(port["sourceRanges"]) == limited
+            and port["affinitySeconds"] == options.get("affinity_s", 0))
