@@ -159,7 +159,7 @@ __noinline int F(flow_ends)(struct pkt *p)
 	if (!record || !backend || record->service != p->service || record->leave == SL_LEAVE_KEEP)
 		return 0;
 	if (record->leave == SL_LEAVE_DRAIN &&
-	    p->now - backend->left <= (__u64)record->drain_s * 1000000000 >> SL_TICK_SHIFT)
+	    p->now - backend->left <= SL_TICKS(record->drain_s)) /* rather late than early */
 		return 0;
 
 	F(opposite_key)(p, &okey);
