@@ -25,7 +25,7 @@ static __always_inline enum sl_verdict F(filter_ingress)(struct pkt *p)
 
 /*
  * What goes out: answers by their source; by destination where flows get their
- * SNAT at egress: towards tunnels, and anywhere if the node is compatible.
+ * SNAT at egress: towards tunnels, and anywhere if the node is, or was, compatible.
  */
 static __always_inline enum sl_verdict F(filter_egress)(struct pkt *p)
 {
@@ -33,5 +33,5 @@ static __always_inline enum sl_verdict F(filter_egress)(struct pkt *p)
 		return SL_NEXT;
 	if (likely(!filter_endpoint(sl_filter_slot(p->F(key).daddr, WORDS))))
 		return SL_LEAVE;
-	return is_compatible() || iface_role(p->ifindex) == SL_ROLE_TUNNEL ? SL_NEXT : SL_LEAVE;
+	return has_egress_snat() || iface_role(p->ifindex) == SL_ROLE_TUNNEL ? SL_NEXT : SL_LEAVE;
 }

@@ -44,6 +44,14 @@ static __always_inline int is_compatible(void)
 	return n && n->compatible;
 }
 
+/* Does SNAT happen at the egress of any interface, if only for old flows (S-139)? */
+static __always_inline int has_egress_snat(void)
+{
+	struct sl_node *n = this_node();
+
+	return n && (n->compatible | n->was_compatible);
+}
+
 static __always_inline enum sl_role iface_role(__u32 ifindex)
 {
 	struct sl_iface *iface = bpf_map_lookup_elem(&ifaces, &ifindex);

@@ -96,6 +96,33 @@ START_TEST(compatible_pod_to_a_remote_pod_goes_through_the_stack_and_the_uplink)
 }
 END_TEST
 
+START_TEST(flows_of_a_node_that_was_compatible_keep_their_source)
+{
+	struct frame f = request(CLIENT4), again;
+	struct ends other = { CLIENT4, 40001, VIP4, 80 };
+	struct frame fresh = frame_udp(other, 10), half;
+	struct sl_node n = node();
+
+	compatible();
+	use(POD4, ALWAYS);
+	harness_service(&spec, NULL);
+	run_ingress(harness.up0, &f);
+	run_egress(harness.pod0, &f);
+	n.compatible = 0;
+	n.was_compatible = 1;
+	harness_set_node(&n);
+
+	again = request(CLIENT4);
+	run_ingress(harness.up0, &again);
+	ck_assert_int_eq(run_egress(harness.pod0, &again), TC_NEXT);
+	frame_assert_same(&again, &f);
+	run_ingress(harness.up0, &fresh);
+	half = fresh;
+	ck_assert_int_eq(run_egress(harness.pod0, &fresh), TC_NEXT);
+	frame_assert_same(&fresh, &half);
+}
+END_TEST
+
 START_TEST(compatible_without_the_masquerade_bit_keeps_the_source)
 {
 	struct frame f = request(CLIENT4);
@@ -335,6 +362,7 @@ int main(void)
 	tcase_add_test(tcase, compatible_outside_to_a_local_pod_gets_the_nodes_source_at_its_veth);
 	tcase_add_test(tcase, compatible_answers_come_back_through_both_hooks);
 	tcase_add_test(tcase, compatible_pod_to_a_remote_pod_goes_through_the_stack_and_the_uplink);
+	tcase_add_test(tcase, flows_of_a_node_that_was_compatible_keep_their_source);
 	tcase_add_test(tcase, compatible_without_the_masquerade_bit_keeps_the_source);
 	tcase_add_test(tcase, compatible_does_not_masquerade_what_is_for_the_node_itself);
 	tcase_add_test(tcase, minimal_ignores_the_masquerade_bit);

@@ -139,7 +139,10 @@ static uint32_t record_index(void)
 
 START_TEST(nothing_is_written_before_the_node_is_known)
 {
-	struct sl_node before = { .detect4 = SL_DETECT_SOURCE, .compatible = 1 }, got;
+	struct sl_node before = { .detect4 = SL_DETECT_SOURCE,
+				  .compatible = 1,
+				  .was_compatible = 1 },
+		       got;
 
 	/* As an earlier life left it. */
 	tables_set_node(tables, &before);

@@ -139,6 +139,7 @@ static struct sl_node whole_node(void)
 		.detect4 = SL_DETECT_SOURCE,
 		.detect6 = SL_DETECT_INTERFACE,
 		.compatible = 1,
+		.was_compatible = 1,
 		.n_services4 = 3,
 		.n_services6 = SL_SERVICE_CIDRS,
 		.pods4 = { { htonl(0x0af40000) }, { htonl(0xffff0000) } },
@@ -191,6 +192,22 @@ START_TEST(prefixes_of_the_node_come_and_go)
 }
 END_TEST
 
+START_TEST(that_a_node_was_compatible_stays_known)
+{
+	struct sl_node node = { .addr4 = { htonl(0xc0000201) } };
+
+	tables_set_node(tables, &node);
+	ck_assert_uint_eq(read_node().was_compatible, 0);
+	node.compatible = 1;
+	tables_set_node(tables, &node);
+	node.compatible = 0;
+	writer_restart();
+	tables_set_node(tables, &node);
+	ck_assert_uint_eq(read_node().compatible, 0);
+	ck_assert_uint_eq(read_node().was_compatible, 1);
+}
+END_TEST
+
 START_TEST(more_prefixes_than_fit_are_cut)
 {
 	struct sl_node node = whole_node();
@@ -228,6 +245,7 @@ int main(void)
 	tcase_add_test(tc, places_move_when_backends_come_and_go);
 	tcase_add_test(tc, the_node_is_written_whole);
 	tcase_add_test(tc, prefixes_of_the_node_come_and_go);
+	tcase_add_test(tc, that_a_node_was_compatible_stays_known);
 	tcase_add_test(tc, more_prefixes_than_fit_are_cut);
 	tcase_add_test(tc, an_own_address_needs_no_filter_bit_of_a_service);
 	suite_add_tcase(suite, tc);
