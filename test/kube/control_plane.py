@@ -64,7 +64,10 @@ def connector(netns, timeout_s=30):
     """A function that connects from a network namespace."""
     def connect(host, port):
         with inside(netns):
-            return socket.create_connection((host, port), timeout=timeout_s)
+            sock = socket.create_connection((host, port), timeout=timeout_s)
+        # Else a request's body waits 40 ms for the acknowledgement of its head.
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
 
     return connect
 

@@ -65,16 +65,21 @@ class KubeDaemon(sandbox.daemon.Daemon):
         """A Service's document, or None."""
         return self.get(f"services/{ns.name}/{name}")
 
+    def losses(self, reason):
+        """Packets lost for a reason, over all Services and none."""
+        return sum(loss["packets"] for loss in self.get("status")["losses"]
+                   if loss["reason"] == reason)
+
     def wait_gone(self, ns, name, patience_s):
         eventually(lambda: self.service(ns, name) is None, patience_s,
                    f"Service {name} is gone")
 
-    def wait_endpoints(self, ns, name, addresses, patience_s):
+    def wait_endpoints(self, ns, name, addresses, patience_s, chosen_from="cluster"):
         """Until every port's new connections go to these addresses and to no other."""
         def done():
             document = self.service(ns, name)
             return document and all(
-                _chosen(port) == {a for a in addresses if _is_of(a, port["family"])}
+                _chosen(port, chosen_from) == {a for a in addresses if _is_of(a, port["family"])}
                 for port in document["ports"])
 
         eventually(done, patience_s, f"Service {name} has the endpoints {sorted(addresses)}")
@@ -98,6 +103,6 @@ def _is_of(address, family):
     return (":" in address) == (family == "IPv6")
 
 
-def _chosen(port):
+def _chosen(port, chosen_from):
     return {_host(b["address"]) for b in port["backends"]
-            if b["state"] == "live" and "cluster" in b["sets"]}
+            if b["state"] == "live" and chosen_from in b["sets"]}

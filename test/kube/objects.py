@@ -29,6 +29,13 @@ def port(number, target=None, name=None, protocol="TCP", node_port=None):
     return entry
 
 
+def _endpoint(address, zone=None):
+    endpoint = {"addresses": [address], "conditions": {"ready": True}}
+    if zone:
+        endpoint["hints"] = {"forZones": [{"name": zone}]}
+    return endpoint
+
+
 def make_node(client, name, addresses, zone):
     client.create({"apiVersion": "v1", "kind": "Node",
                    "metadata": {"name": name,
@@ -66,6 +73,10 @@ class Namespace:
         return self.api.create({"apiVersion": "v1", "kind": "Service",
                                 "metadata": self._meta(name, labels),
                                 "spec": dict(spec, ports=ports)})
+
+    def change_service(self, name, **spec):
+        """None takes a field away."""
+        return self.api.patch("Service", self.name, name, {"spec": spec})
 
     def label_service(self, name, key, value):
         """`value` None takes the label away."""
@@ -109,15 +120,21 @@ class Namespace:
 
     # EndpointSlices
 
-    def slice(self, name, service, family, addresses, number, protocol="TCP"):
-        """A hand-made slice."""
+    def slice(self, name, service, family, addresses, number, protocol="TCP", zones=None):
+        """A hand-made slice; `zones` are its hints, by address."""
         return self.api.create({
             "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
             "metadata": self._meta(name, {"kubernetes.io/service-name": service}),
             "addressType": family,
             "ports": [{"name": "", "port": number, "protocol": protocol}],
-            "endpoints": [{"addresses": [a], "conditions": {"ready": True}}
-                          for a in addresses]})
+            "endpoints": [_endpoint(a, (zones or {}).get(a)) for a in addresses]})
+
+    def change_slice(self, name, addresses=None, **labels):
+        """Sets its endpoints, where `addresses` says so, and labels; None takes a label away."""
+        change = {"metadata": {"labels": labels}}
+        if addresses is not None:
+            change["endpoints"] = [_endpoint(a) for a in addresses]
+        self.api.patch("EndpointSlice", self.name, name, change)
 
     def ready(self, service):
         """The addresses that the Service's slices call ready."""
