@@ -20,13 +20,16 @@ SANITIZED = TOP / "build-sanitized"
 LOGS = BUILD / "test-logs"
 LEVELS = ["unit", "packet", "semantics", "net", "kube", "fuzz", "kernels"]
 # Seconds a level may take before it is ended: a hang must not hide the rest.
-LIMITS = {"unit": 300, "packet": 300, "net": 1500, "kube": 2400, "fuzz": 60}
+LIMITS = {"unit": 300, "packet": 300, "semantics": 300, "net": 1500, "kube": 2400, "fuzz": 60}
 FUZZ_SECONDS = 20  # that a fuzzer searches
 SKIPPED = 77  # exit code of a program that can't run here
 
 PASSED, SKIP, FAILED = 0, 1, 2
 # file.c:12:P:tcase:name:iteration: Passed
 CHECK_LINE = re.compile(r"^[^:]*:\d+:([PFE]):([^:]*):([^:]*):\d+: (.*)$")
+
+# case NAME passed
+CASE_LINE = re.compile(r"^case (.*) (passed|FAILED|not run)$")
 
 
 @dataclasses.dataclass
@@ -91,6 +94,29 @@ def run_check(level, folder):
     return cases
 
 
+def run_semantics(level, folder):
+    """The behaviour tables; a case of a table is a case. Returns its cases."""
+    cases = Cases()
+    log = LOGS / f"{level}.log"
+    tables = sorted((TOP / "test" / "semantics" / "tables").glob("*.json"))
+    try:
+        done = subprocess.run([folder / "bin" / "semantics-check", "--list", *tables], cwd=TOP,
+                              capture_output=True, text=True, timeout=LIMITS[level],
+                              stdin=subprocess.DEVNULL)
+        code, output = done.returncode, done.stdout + done.stderr
+    except subprocess.TimeoutExpired as e:
+        code, output = -1, str(e)
+    log.write_text(output)
+    for line in output.splitlines():
+        match = CASE_LINE.match(line)
+        if match:
+            cases.add(match[1], {"passed": PASSED, "FAILED": FAILED}.get(match[2], SKIP),
+                      "" if match[2] == "passed" else f"see {log}")
+    if code not in (0, 3) and not cases.count(FAILED):
+        cases.add(level, FAILED, f"exit code {code}, see {log}")
+    return cases
+
+
 def run_pytest(level, folder):
     """Every pytest file of a level. Returns its cases."""
     cases = Cases()
@@ -146,6 +172,7 @@ def run_fuzz(folder):
 RUN = {
     "unit": lambda: run_check("unit", SANITIZED),
     "packet": lambda: run_check("packet", BUILD),
+    "semantics": lambda: run_semantics("semantics", BUILD),
     "net": lambda: run_pytest("net", BUILD),
     "kube": lambda: run_pytest("kube", BUILD),
     "fuzz": lambda: run_fuzz(SANITIZED),
