@@ -129,7 +129,8 @@ void harness_age_backend(uint32_t id, uint32_t seconds);
 /*
  * Programs run on *f, which then holds the packet that came out. In TC runs the
  * kernel also watches the sum that a network card would have supplied; not for
- * packets that get shorter, since it then forgets the sum and complains.
+ * packets that get shorter, since it then forgets the sum and complains, and
+ * not for UDP without a checksum, where nobody asks for it.
  */
 int run_ingress(uint32_t ifindex, struct frame *f);
 int run_egress(uint32_t ifindex, struct frame *f);

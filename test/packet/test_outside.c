@@ -196,6 +196,16 @@ START_TEST(a_packet_longer_than_the_next_links_mtu_is_dropped_and_counted)
 }
 END_TEST
 
+START_TEST(a_gso_packet_is_as_long_as_its_segments)
+{
+	struct frame f = frame_tcp((struct ends) { CLIENT4, 40000, VIP4, 80 }, ACK, 1, 1, 2800);
+
+	vip(&places[0], IPPROTO_TCP, REMOTE4);
+	ck_assert_int_eq(run_ingress_gso(harness.up0, &f, 2, 1400), TC_REDIRECT);
+	ck_assert(frame_checksums_right(&f));
+}
+END_TEST
+
 START_TEST(a_backend_behind_a_blackhole_route_is_dropped_and_counted)
 {
 	struct frame f = frame_udp((struct ends) { CLIENT4, 40000, VIP4, 80 }, 10);
@@ -431,6 +441,7 @@ int main(void)
 	tcase_add_test(tcase, a_port_of_the_snat_range_without_a_flow_is_left_to_the_node);
 	tcase_add_test(tcase, the_last_hop_is_dropped_and_counted);
 	tcase_add_test(tcase, a_packet_longer_than_the_next_links_mtu_is_dropped_and_counted);
+	tcase_add_test(tcase, a_gso_packet_is_as_long_as_its_segments);
 	tcase_add_test(tcase, a_backend_behind_a_blackhole_route_is_dropped_and_counted);
 
 	tcase = harness_case(suite, "backend behind a tunnel");
