@@ -158,8 +158,9 @@ __noinline int F(flow_ends)(struct pkt *p)
 	backend = bpf_map_lookup_elem(&backends, &index);
 	if (!record || !backend || record->service != p->service || record->leave == SL_LEAVE_KEEP)
 		return 0;
+	/* Rather late than early; another CPU's clock may be a tick ahead. */
 	if (record->leave == SL_LEAVE_DRAIN &&
-	    p->now - backend->left <= SL_TICKS(record->drain_s)) /* rather late than early */
+	    (__s32)(p->now - backend->left) <= (__s64)SL_TICKS(record->drain_s))
 		return 0;
 
 	F(opposite_key)(p, &okey);

@@ -108,6 +108,12 @@ static struct sl_addr address(const char *text)
 	return addr;
 }
 
+/* Negative, wrapped around, for what lies ahead. */
+static uint32_t ticks_of(int seconds)
+{
+	return seconds < 0 ? -SL_TICKS(-seconds) : SL_TICKS(seconds);
+}
+
 static int fd(const struct bpf_map *map)
 {
 	return bpf_map__fd(map);
@@ -395,12 +401,12 @@ void harness_retire_backend(uint32_t id)
 	put(harness.skel->maps.backends, &id, &backend);
 }
 
-void harness_age_backend(uint32_t id, uint32_t seconds)
+void harness_age_backend(uint32_t id, int seconds)
 {
 	struct sl_backend backend;
 
 	ck_assert_int_eq(bpf_map_lookup_elem(fd(harness.skel->maps.backends), &id, &backend), 0);
-	backend.left -= SL_TICKS(seconds);
+	backend.left -= ticks_of(seconds);
 	put(harness.skel->maps.backends, &id, &backend);
 }
 
@@ -558,7 +564,7 @@ static void age_map(const struct bpf_map *map, uint32_t ticks)
 
 void harness_age_flows(int seconds)
 {
-	uint32_t ticks = seconds < 0 ? -SL_TICKS(-seconds) : SL_TICKS(seconds);
+	uint32_t ticks = ticks_of(seconds);
 
 	age_map(harness.skel->maps.new4, ticks);
 	age_map(harness.skel->maps.new6, ticks);

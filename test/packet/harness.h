@@ -124,7 +124,7 @@ void harness_set_backend(uint32_t service, uint32_t backend);
 void harness_set_leave(uint32_t service, enum sl_leave leave, uint32_t drain_s);
 
 /* Makes it look as if a backend had left `seconds` earlier. */
-void harness_age_backend(uint32_t id, uint32_t seconds);
+void harness_age_backend(uint32_t id, int seconds);
 
 /*
  * Programs run on *f, which then holds the packet that came out. In TC runs the
