@@ -267,6 +267,19 @@ START_TEST(extension_headers_are_quoted)
 }
 END_TEST
 
+START_TEST(the_longest_quote_is_128_bytes)
+{
+	struct frame tcp = frame_tcp((struct ends) { POD6, 40000, CLUSTER6, 81 }, SYN, 9, 0, 0);
+	struct frame udp = frame_udp((struct ends) { POD6, 40000, CLUSTER6, 81 }, 9);
+
+	cluster_ip(&places[1]);
+	frame_add_long_extension(&tcp, IPPROTO_DSTOPTS, 64);
+	assert_answered(harness.pod0, tcp, 124);
+	frame_add_long_extension(&udp, IPPROTO_DSTOPTS, 80);
+	assert_answered(harness.pod0, udp, 128);
+}
+END_TEST
+
 START_TEST(headers_too_long_to_quote_are_dropped_and_counted)
 {
 	struct frame f = frame_tcp((struct ends) { POD6, 40000, CLUSTER6, 81 }, SYN, 9, 0, 0);
@@ -320,6 +333,7 @@ int main(void)
 	add_for_both(tcase, a_long_packet_is_answered_with_its_headers);
 	tcase_add_test(tcase, options_are_quoted);
 	tcase_add_test(tcase, extension_headers_are_quoted);
+	tcase_add_test(tcase, the_longest_quote_is_128_bytes);
 	tcase_add_test(tcase, headers_too_long_to_quote_are_dropped_and_counted);
 	return harness_run(suite);
 }
