@@ -241,7 +241,7 @@ void harness_load(void)
 	config->netns = netns;
 	for (int proto = 0; proto < 2; proto++) {
 		config->timeout[proto][SL_FLOW_NEW] = SL_TICKS(30);
-		config->timeout[proto][SL_FLOW_ESTABLISHED] = SL_TICKS(3600);
+		config->timeout[proto][SL_FLOW_ESTABLISHED] = SL_TICKS(proto ? 180 : 3600);
 		config->timeout[proto][SL_FLOW_CLOSING] = SL_TICKS(60);
 		config->timeout[proto][SL_FLOW_CLOSED] = SL_TICKS(10);
 	}

@@ -146,6 +146,68 @@ START_TEST(answers_alone_keep_a_flow)
 }
 END_TEST
 
+START_TEST(answers_of_a_backend_that_is_gone_are_still_translated)
+{
+	struct frame f = udp_from_pod(), answer;
+	struct frame want = frame_udp((struct ends) { VIP4, 80, POD4, 40000 }, 10);
+
+	serve(IPPROTO_UDP);
+	run_ingress(harness.pod0, &f);
+	harness_retire_backend(backend);
+	answer = frame_udp_answer(&f, 10);
+	run_egress(harness.pod0, &answer);
+	frame_assert_same(&answer, &want);
+}
+END_TEST
+
+START_TEST(udp_has_a_shorter_time_than_tcp)
+{
+	struct frame f = udp_from_pod(), answer;
+
+	serve(IPPROTO_UDP);
+	run_ingress(harness.pod0, &f);
+	answer = frame_udp_answer(&f, 10);
+	run_egress(harness.pod0, &answer);
+	assert_goes_to(REMOTE4);
+	ck_assert_int_eq(harness_count(harness.skel->maps.established4), 2);
+	harness_set_backend(service, backend + 1);
+	harness_age_flows(100);
+	assert_goes_to(REMOTE4);
+	harness_age_flows(200);
+	assert_goes_to(SECOND4);
+}
+END_TEST
+
+START_TEST(a_closed_flows_way_back_is_taken_over_at_once)
+{
+	struct service_spec other = {
+		.kind = SL_KIND_LOAD_BALANCER,
+		.addr = VIP6,
+		.proto = IPPROTO_TCP,
+		.port = 80,
+		.backends = { REMOTE6 },
+		.target_port = 8080,
+	};
+	struct ends first = { POD6, 40000, VIP6, 80 },
+		    second = { POD6, 40000, "2001:db8:f::2", 80 };
+	struct frame rst = frame_tcp(first, RST, 1001, 0, 0);
+	struct frame f = frame_tcp(second, ACK, 5000, 6000, 0), answer;
+	struct frame want =
+		frame_tcp((struct ends) { second.daddr, 80, POD6, 40000 }, ACK, 6000, 5000, 9);
+
+	harness_service(&other, NULL);
+	other.addr = second.daddr;
+	harness_service(&other, NULL);
+	harness_establish(harness.pod0, 0, first);
+	run_ingress(harness.pod0, &rst);
+	run_ingress(harness.pod0, &f);
+	ck_assert_uint_eq(frame_sport(&f), 40000);
+	answer = frame_tcp_answer(&f, ACK, 6000, 5000, 9);
+	run_egress(harness.pod0, &answer);
+	frame_assert_same(&answer, &want);
+}
+END_TEST
+
 START_TEST(a_lost_flow_far_into_its_numbers_is_promoted_too)
 {
 	struct ends ends = { POD4, 40000, VIP4, 80 };
@@ -185,11 +247,14 @@ int main(void)
 	tcase_add_test(tcase, a_flow_with_the_tag_of_another_is_not_used);
 	tcase_add_test(tcase, a_backend_id_that_somebody_else_has_now_is_left);
 	tcase_add_test(tcase, a_backend_that_is_not_live_is_left);
+	tcase_add_test(tcase, answers_of_a_backend_that_is_gone_are_still_translated);
+	tcase_add_test(tcase, a_closed_flows_way_back_is_taken_over_at_once);
 
 	tcase = harness_case(suite, "silent");
 	tcase_add_test(tcase, a_client_alone_keeps_its_flow);
 	tcase_add_test(tcase, a_client_keeps_the_way_back_too);
 	tcase_add_test(tcase, answers_alone_keep_a_flow);
+	tcase_add_test(tcase, udp_has_a_shorter_time_than_tcp);
 	tcase_add_test(tcase, a_lost_flow_far_into_its_numbers_is_promoted_too);
 	tcase_add_test(tcase, a_backend_that_left_a_tick_ahead_still_drains);
 	return harness_run(suite);
