@@ -13,6 +13,7 @@
 #include "test/semantics/affinity.h"
 #include "test/semantics/check.h"
 #include "test/semantics/flows.h"
+#include "test/semantics/http.h"
 #include "test/semantics/packets.h"
 #include "test/semantics/profile.h"
 #include "test/semantics/sequence.h"
@@ -104,6 +105,8 @@ static int run_case(struct run *run, const char *kind, const json_t *profile,
 {
 	if (strcmp(kind, "state+packets") == 0)
 		run_state(run, profile, the_case);
+	else if (strcmp(kind, "http") == 0)
+		http_run(&run->check, the_case);
 	else if (!run->world)
 		run->check.not_run++;
 	else if (strcmp(kind, "sequence") == 0)
