@@ -14,6 +14,7 @@
 #include "test/semantics/check.h"
 #include "test/semantics/flows.h"
 #include "test/semantics/http.h"
+#include "test/semantics/mutate.h"
 #include "test/semantics/packets.h"
 #include "test/semantics/profile.h"
 #include "test/semantics/sequence.h"
@@ -25,10 +26,13 @@ struct run {
 	bool kernel;	     /* false: only what is resolved */
 	struct world *world; /* of the profile at hand */
 	const char *only;    /* the id of a case, NULL: all */
+	uint64_t seed;
+	unsigned long mutations; /* of each file; 0: it is run as it is */
 };
 
 static const char usage[] =
-	"usage: semantics-check [--verbose] [--list] [--state-only] [--case ID] FILE...\n"
+	"usage: semantics-check [--verbose] [--list] [--state-only] [--case ID]\n"
+	"                       [--mutate SEED N] FILE...\n"
 	"\n"
 	"Runs tables of Service behaviour (tables/README.md says how they look) and ends\n"
 	"in \"N passed, N failed\", counted in cases.\n"
@@ -37,6 +41,8 @@ static const char usage[] =
 	"  --list        print a line for each case\n"
 	"  --state-only  compare what is resolved, without packets and without root\n"
 	"  --case ID     run this case only\n"
+	"  --mutate SEED N  run N tables of the same meaning instead of each file: with\n"
+	"                other names, addresses, ports and orders\n"
 	"\n"
 	"Exits with 0; 1 if a case failed, 2 if a file can't be read, 3 if none failed\n"
 	"but something could not be run.\n";
@@ -164,6 +170,22 @@ static int run_cases(struct run *run, const char *path, const json_t *file)
 	return r;
 }
 
+static int run_mutations(struct run *run, const char *path, const json_t *file)
+{
+	int r = 0;
+
+	for (unsigned long i = 0; i < run->mutations && !r; i++) {
+		json_t *other = mutate_table(file, run->seed + i);
+		size_t failed = run->check.cases[RESULT_FAILED];
+
+		r = run_cases(run, path, other);
+		json_decref(other);
+		if (run->check.cases[RESULT_FAILED] > failed)
+			printf("%s: seed %llu failed\n", path, (unsigned long long)(run->seed + i));
+	}
+	return r;
+}
+
 static int run_file(struct run *run, const char *path)
 {
 	json_error_t error;
@@ -175,8 +197,12 @@ static int run_file(struct run *run, const char *path)
 	else if (json_integer_value(json_object_get(file, "format")) != 1 ||
 		 !json_is_array(json_object_get(file, "cases")) || !text(file, "kind"))
 		fprintf(stderr, "semantics-check: %s: not a table of format 1\n", path);
-	else
+	else if (!run->mutations)
 		r = run_cases(run, path, file);
+	else if (strcmp(text(file, "kind"), "http") == 0)
+		r = 0; /* recorded texts have nothing that could be changed */
+	else
+		r = run_mutations(run, path, file);
 	json_decref(file);
 	return r;
 }
@@ -184,9 +210,13 @@ static int run_file(struct run *run, const char *path)
 static int read_options(int argc, char **argv, struct run *run)
 {
 	static const struct option options[] = {
-		{ "verbose", no_argument, NULL, 'v' },	  { "list", no_argument, NULL, 'l' },
-		{ "case", required_argument, NULL, 'c' }, { "state-only", no_argument, NULL, 's' },
-		{ "help", no_argument, NULL, 'h' },	  { 0 },
+		{ "verbose", no_argument, NULL, 'v' },
+		{ "list", no_argument, NULL, 'l' },
+		{ "case", required_argument, NULL, 'c' },
+		{ "state-only", no_argument, NULL, 's' },
+		{ "mutate", required_argument, NULL, 'm' },
+		{ "help", no_argument, NULL, 'h' },
+		{ 0 },
 	};
 	int option;
 
@@ -197,7 +227,10 @@ static int read_options(int argc, char **argv, struct run *run)
 			run->check.list = true;
 		else if (option == 'c')
 			run->only = optarg;
-		else if (option == 's')
+		else if (option == 'm' && optind < argc) {
+			run->seed = strtoull(optarg, NULL, 10);
+			run->mutations = strtoul(argv[optind++], NULL, 10) ?: 1;
+		} else if (option == 's')
 			run->kernel = false;
 		else
 			return option == 'h' ? 0 : 2;
