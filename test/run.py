@@ -95,9 +95,10 @@ def run_check(level, folder):
 
 
 def run_semantics(level, folder):
-    """The behaviour tables; a case of a table is a case. Returns its cases."""
-    cases = Cases()
-    log = LOGS / f"{level}.log"
+    """The checker's own tests, then the behaviour tables; a case of a table is
+    a case. Returns them all."""
+    cases = run_pytest(level, folder)
+    log = LOGS / f"{level}-tables.log"
     tables = sorted((TOP / "test" / "semantics" / "tables").glob("*.json"))
     try:
         done = subprocess.run([folder / "bin" / "semantics-check", "--list", *tables], cwd=TOP,

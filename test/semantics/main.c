@@ -109,21 +109,34 @@ static void run_state(struct run *run, const json_t *profile, const json_t *the_
 static int run_case(struct run *run, const char *kind, const json_t *profile,
 		    const json_t *the_case)
 {
-	if (strcmp(kind, "state+packets") == 0)
+	static const struct {
+		const char *kind;
+		void (*run)(struct check *check, struct world *world, const json_t *profile,
+			    const json_t *the_case);
+	} kinds[] = {
+		{ "sequence", sequence_run },
+		{ "affinity", affinity_run },
+		{ "conntrack", flows_run },
+	};
+
+	if (strcmp(kind, "state+packets") == 0) {
 		run_state(run, profile, the_case);
-	else if (strcmp(kind, "http") == 0)
+		return 0;
+	}
+	if (strcmp(kind, "http") == 0) {
 		http_run(&run->check, the_case);
-	else if (!run->world)
-		run->check.not_run++;
-	else if (strcmp(kind, "sequence") == 0)
-		sequence_run(&run->check, run->world, profile, the_case);
-	else if (strcmp(kind, "affinity") == 0)
-		affinity_run(&run->check, run->world, profile, the_case);
-	else if (strcmp(kind, "conntrack") == 0)
-		flows_run(&run->check, run->world, profile, the_case);
-	else
-		return -1;
-	return 0;
+		return 0;
+	}
+	for (size_t i = 0; i < SL_COUNT(kinds); i++) {
+		if (strcmp(kind, kinds[i].kind) != 0)
+			continue;
+		if (run->world)
+			kinds[i].run(&run->check, run->world, profile, the_case);
+		else
+			run->check.not_run++;
+		return 0;
+	}
+	return -1;
 }
 
 /* The cases of one profile, NULL: those without. */
