@@ -36,7 +36,7 @@ static __always_inline __u32 F(recall)(const struct pkt *p, const struct sl_reco
 	for (int i = 0; i < AFFINITY_PLACES; i++) {
 		int order;
 
-		if (now - a->at[i].used > r->affinity_s * 1000)
+		if (affinity_age(now, a->at[i].used) > r->affinity_s * 1000)
 			continue;
 		order = affinity_order(a->at[i].backend, a->at[i].generation, set);
 		if (order >= 0 && order < best) {

@@ -13,6 +13,14 @@ static __always_inline __u32 now_ms(void)
 	return bpf_ktime_get_coarse_ns() / 1000000;
 }
 
+/* In ms. Another CPU may have written `used` after this one read its clock. */
+static __always_inline __u32 affinity_age(__u32 now, __u32 used)
+{
+	__u32 age = now - used;
+
+	return age > -1000U ? 0 : age;
+}
+
 /* Is this backend in the set, and the one that was remembered? */
 static __always_inline int affinity_order(__u32 id, __u32 generation, __u8 set)
 {
@@ -36,7 +44,8 @@ static __always_inline int affinity_place(const struct sl_affinity *a, __u32 bac
 	for (int i = 0; i < AFFINITY_PLACES; i++) {
 		if (a->at[i].backend == backend)
 			return i;
-		if (a->at[i].backend == 0 || now - a->at[i].used > now - a->at[place].used)
+		if (a->at[i].backend == 0 ||
+		    affinity_age(now, a->at[i].used) > affinity_age(now, a->at[place].used))
 			place = i;
 	}
 	return place;

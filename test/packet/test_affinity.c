@@ -88,7 +88,7 @@ START_TEST(without_affinity_nothing_is_remembered)
 END_TEST
 
 /* How many of 40 tries on fresh memory, `ms` later, keep the backend. */
-static int kept_after(uint32_t ms)
+static int kept_after(int ms)
 {
 	char client[32];
 	int kept = 0;
@@ -108,6 +108,13 @@ START_TEST(memory_holds_until_the_timeout)
 {
 	four_backends(10);
 	ck_assert_int_eq(kept_after(9900), 40);
+}
+END_TEST
+
+START_TEST(memory_that_another_cpu_wrote_a_moment_later_holds)
+{
+	four_backends(10);
+	ck_assert_int_eq(kept_after(-4), 40);
 }
 END_TEST
 
@@ -282,6 +289,7 @@ int main(void)
 	tcase_add_test(tcase, clients_are_remembered_one_by_one);
 	tcase_add_test(tcase, without_affinity_nothing_is_remembered);
 	tcase_add_test(tcase, memory_holds_until_the_timeout);
+	tcase_add_test(tcase, memory_that_another_cpu_wrote_a_moment_later_holds);
 	tcase_add_test(tcase, memory_ends_with_the_timeout);
 	tcase_add_test(tcase, each_new_connection_refreshes_the_memory);
 	tcase_add_test(tcase, a_backend_that_left_is_forgotten);
