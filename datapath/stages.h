@@ -47,8 +47,9 @@ static __always_inline enum sl_verdict F(walk_egress)(struct pkt *p)
 {
 	enum sl_verdict v = F(filter_egress)(p);
 
-	if (likely(v == SL_LEAVE))
-		return unlikely(F(is_unallocated)(p)) ? SL_DROP_UNALLOCATED : v;
-	v = F(flow)(p);
-	return v == SL_NEXT ? SL_LEAVE : v;
+	if (unlikely(v == SL_NEXT))
+		v = F(flow)(p);
+	if (likely(v == SL_LEAVE || v == SL_NEXT))
+		return unlikely(F(is_unallocated)(p)) ? SL_DROP_UNALLOCATED : SL_LEAVE;
+	return v;
 }

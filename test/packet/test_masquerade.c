@@ -262,6 +262,18 @@ START_TEST(the_nodes_own_packets_to_nobodys_address_end_at_egress)
 }
 END_TEST
 
+START_TEST(an_endpoint_of_the_nodes_address_opens_no_way_to_nobodys)
+{
+	struct frame f = frame_tcp((struct ends) { NODE4, 40000, "10.96.0.99", 80 }, SYN, 1, 0, 0);
+
+	with_service_cidr();
+	use(NODE4, SL_CHOOSE_CLUSTER);
+	harness_service(&spec, NULL);
+	ck_assert_int_eq(run_egress(harness.up0, &f), TC_DROP);
+	ck_assert_uint_eq(harness_losses(0, SL_DROP_UNALLOCATED), 1);
+}
+END_TEST
+
 START_TEST(outside_of_the_service_cidrs_nothing_is_dropped)
 {
 	struct frame f = frame_tcp((struct ends) { POD4, 40000, "10.97.0.99", 80 }, SYN, 1, 0, 0);
@@ -363,6 +375,8 @@ int main(void)
 	tcase_add_test(tcase, compatible_answers_come_back_through_both_hooks);
 	tcase_add_test(tcase, compatible_pod_to_a_remote_pod_goes_through_the_stack_and_the_uplink);
 	tcase_add_test(tcase, flows_of_a_node_that_was_compatible_keep_their_source);
+	tcase_add_test(tcase,
+		       compatible_goes_untranslated_where_the_client_asked_for_the_backend_itself);
 	tcase_add_test(tcase, compatible_without_the_masquerade_bit_keeps_the_source);
 	tcase_add_test(tcase, compatible_does_not_masquerade_what_is_for_the_node_itself);
 	tcase_add_test(tcase, minimal_ignores_the_masquerade_bit);
@@ -378,6 +392,7 @@ int main(void)
 	tcase = harness_case(suite, "service CIDR");
 	add_for_both(tcase, nobodys_address_of_a_service_cidr_is_dropped_and_counted);
 	tcase_add_test(tcase, the_nodes_own_packets_to_nobodys_address_end_at_egress);
+	tcase_add_test(tcase, an_endpoint_of_the_nodes_address_opens_no_way_to_nobodys);
 	tcase_add_test(tcase, outside_of_the_service_cidrs_nothing_is_dropped);
 	tcase_add_test(tcase, an_unknown_port_of_a_live_cluster_ip_is_rejected_not_dropped);
 
