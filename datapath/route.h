@@ -37,6 +37,16 @@ static __always_inline enum sl_verdict F(take_source)(struct pkt *p, const struc
 }
 
 /*
+ * Is the backend what the client asked for, as where an external IP is that of
+ * a host-network endpoint? Then the packet goes on as if sent there directly:
+ * the entries of both its hooks would have one key.
+ */
+static __always_inline int F(is_backend_asked)(const struct pkt *p)
+{
+	return same_addr(p->to.F(daddr), p->F(key).daddr) && p->to.dport == p->F(key).dport;
+}
+
+/*
  * Away from this interface, with SNAT where `p->snat` then says. `ctx` is the
  * entry's context, `pod` tells that the packet came from a pod: its way leads
  * through the stack, where policies are.
@@ -66,7 +76,8 @@ static __noinline enum sl_verdict F(route_away)(void *ctx, struct pkt *p, int po
 	if (iface && iface->role == SL_ROLE_UPLINK && !pod) {
 		p->snat = SNAT_HERE;
 		p->forward = SL_REDIRECT;
-	} else if (is_compatible() || (iface && iface->role == SL_ROLE_TUNNEL)) {
+	} else if (!F(is_backend_asked)(p) &&
+		   (is_compatible() || (iface && iface->role == SL_ROLE_TUNNEL))) {
 		p->snat = SNAT_EGRESS;
 	} else {
 		return SL_NEXT;

@@ -123,6 +123,29 @@ START_TEST(flows_of_a_node_that_was_compatible_keep_their_source)
 }
 END_TEST
 
+START_TEST(compatible_goes_untranslated_where_the_client_asked_for_the_backend_itself)
+{
+	struct ends ends = { POD4, 40000, OTHER4, 8080 };
+	struct frame f = frame_udp(ends, 10), want = f;
+	struct frame answer = frame_udp_answer(&f, 20), same = answer;
+
+	compatible();
+	use(OTHER4, ALWAYS);
+	spec.kind = SL_KIND_EXTERNAL_IP;
+	spec.addr = OTHER4;
+	spec.port = 8080;
+	harness_service(&spec, NULL);
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(run_ingress(harness.pod0, &f), TC_NEXT);
+		frame_assert_same(&f, &want);
+		ck_assert_int_eq(run_egress(harness.up2, &f), TC_NEXT);
+		frame_assert_same(&f, &want);
+		ck_assert_int_eq(run_egress(harness.pod0, &answer), TC_NEXT);
+		frame_assert_same(&answer, &same);
+	}
+}
+END_TEST
+
 START_TEST(compatible_without_the_masquerade_bit_keeps_the_source)
 {
 	struct frame f = request(CLIENT4);
