@@ -26,7 +26,7 @@ struct extension {
 	__be32 id;
 };
 
-/* The common header and the start of an INIT chunk (RFC 9260, 3.1 and 3.3.2). */
+/* The common header and a chunk's, which may be all there is (RFC 9260, 3.1 and 3.2). */
 struct sctp {
 	__be16 source;
 	__be16 dest;
@@ -35,25 +35,35 @@ struct sctp {
 	__u8 chunk;
 	__u8 chunk_flags;
 	__be16 chunk_len;
+};
+
+/* The start of an INIT chunk (3.3.2). */
+struct sctp_init {
+	struct sctp sctp;
 	__be32 initiate_tag;
 };
 
 #define SCTP_INIT  1
 #define SCTP_ABORT 6
 
-/* To a flow INIT is a SYN, told from others by its tag, and ABORT an RST. */
-static __always_inline void parse_sctp_chunk(struct pkt *p, __u8 chunk, __u32 initiate_tag)
-{
-	if (chunk == SCTP_INIT) {
-		p->tcp = TCP_SYN;
-		p->seq = initiate_tag;
-	} else if (chunk == SCTP_ABORT) {
-		p->tcp = TCP_RST;
-	}
-}
-
 /* Says that the linear part of the packet ends too early. */
 #define PARSE_SHORT -1
+
+/* To a flow INIT is a SYN, told from others by its tag, and ABORT an RST. */
+static __always_inline int parse_sctp_chunk(struct pkt *p, void *l4, void *end)
+{
+	struct sctp_init *init = l4;
+
+	if (init->sctp.chunk == SCTP_INIT) {
+		if ((void *)(init + 1) > end)
+			return PARSE_SHORT;
+		p->tcp = TCP_SYN;
+		p->seq = bpf_ntohl(init->initiate_tag);
+	} else if (init->sctp.chunk == SCTP_ABORT) {
+		p->tcp = TCP_RST;
+	}
+	return SL_NEXT;
+}
 
 static __always_inline int parse_ports(struct pkt *p, void *l4, void *end, __u8 proto,
 				       __be16 *sport, __be16 *dport)
@@ -87,8 +97,7 @@ static __always_inline int parse_ports(struct pkt *p, void *l4, void *end, __u8 
 			return PARSE_SHORT;
 		*sport = sctp->source;
 		*dport = sctp->dest;
-		parse_sctp_chunk(p, sctp->chunk, bpf_ntohl(sctp->initiate_tag));
-		return SL_NEXT;
+		return parse_sctp_chunk(p, l4, end);
 	case IPPROTO_ICMP:
 		if ((void *)(icmp + 1) > end)
 			return PARSE_SHORT;

@@ -240,6 +240,16 @@ struct frame frame_sctp(struct ends ends, uint8_t chunk, uint32_t tag, uint32_t 
 	return f;
 }
 
+struct frame frame_sctp_bare(struct ends ends, uint8_t chunk)
+{
+	struct frame f = frame_sctp(ends, chunk, 0, 0);
+
+	f.len -= 4; /* no initiate tag */
+	f.data[f.len - 1] = 4;
+	frame_finish(&f);
+	return f;
+}
+
 struct frame frame_echo(const char *saddr, const char *daddr)
 {
 	bool v6 = strchr(saddr, ':');

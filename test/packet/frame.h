@@ -36,6 +36,8 @@ struct frame frame_tcp(struct ends ends, uint8_t flags, uint32_t seq, uint32_t a
 struct frame frame_udp(struct ends ends, uint32_t payload);
 /* An SCTP packet of one chunk of type `chunk`, with its checksum (CRC32c). */
 struct frame frame_sctp(struct ends ends, uint8_t chunk, uint32_t tag, uint32_t payload);
+/* The same with a chunk that is no more than its header, such as COOKIE ACK. */
+struct frame frame_sctp_bare(struct ends ends, uint8_t chunk);
 struct frame frame_sctp_answer(const struct frame *f, uint8_t chunk, uint32_t tag,
 			       uint32_t payload);
 struct frame frame_echo(const char *saddr, const char *daddr);

@@ -9,9 +9,10 @@
 
 #include "test/packet/harness.h"
 
-#define INIT	 1
-#define INIT_ACK 2
-#define DATA	 0
+#define INIT	   1
+#define INIT_ACK   2
+#define DATA	   0
+#define COOKIE_ACK 11
 
 static struct service_spec spec;
 static uint32_t service, backend;
@@ -230,6 +231,35 @@ START_TEST(sctp_answers_are_restored)
 }
 END_TEST
 
+START_TEST(an_sctp_chunk_without_a_body_is_translated_too)
+{
+	struct frame f = frame_sctp((struct ends) { POD4, 40000, CLUSTER4, 80 }, INIT, 7, 20);
+	struct frame want =
+		frame_sctp_bare((struct ends) { CLUSTER4, 80, POD4, 40000 }, COOKIE_ACK);
+	struct frame answer =
+		frame_sctp_bare((struct ends) { REMOTE4, 8080, POD4, 40000 }, COOKIE_ACK);
+
+	sctp_service(8080);
+	run_ingress(harness.pod0, &f);
+	ck_assert_int_eq(run_egress(harness.pod0, &answer), TC_NEXT);
+	frame_assert_same(&answer, &want);
+}
+END_TEST
+
+START_TEST(xdp_translates_an_sctp_chunk_without_a_body)
+{
+	struct ends ends = { CLIENT4, 40000, CLUSTER4, 80 };
+	struct frame f = frame_sctp(ends, INIT, 7, 20);
+	struct frame bare = frame_sctp_bare(ends, COOKIE_ACK);
+
+	sctp_service(8080);
+	run_xdp(&f);
+	run_xdp(&bare);
+	ck_assert(frame_checksums_right(&bare));
+	ck_assert_int_eq(bare.data[33], 2);
+}
+END_TEST
+
 START_TEST(sctp_is_promoted_by_an_answer_and_stays_with_a_backend_that_left)
 {
 	struct frame f = frame_sctp((struct ends) { POD4, 40000, CLUSTER4, 80 }, INIT, 7, 20);
@@ -300,6 +330,8 @@ int main(void)
 	tcase_add_loop_test(tcase, sctp_gets_address_and_port_translated_and_its_crc_made_right, 0,
 			    5);
 	tcase_add_test(tcase, sctp_answers_are_restored);
+	tcase_add_test(tcase, an_sctp_chunk_without_a_body_is_translated_too);
+	tcase_add_test(tcase, xdp_translates_an_sctp_chunk_without_a_body);
 	tcase_add_test(tcase, sctp_is_promoted_by_an_answer_and_stays_with_a_backend_that_left);
 	tcase_add_test(tcase, sctp_node_ports_are_found);
 	tcase_add_test(tcase, sctp_keeps_its_crc_right_by_xdp_too);
