@@ -6,6 +6,7 @@
  */
 
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -29,6 +30,15 @@ struct run {
 	uint64_t seed;
 	unsigned long mutations; /* of each file; 0: it is run as it is */
 };
+
+/* Set by a signal: the case at hand is the last, so that nothing stays behind. */
+static volatile sig_atomic_t ending;
+
+static void on_signal(int number)
+{
+	(void)number;
+	ending = 1;
+}
 
 static const char usage[] =
 	"usage: semantics-check [--verbose] [--list] [--state-only] [--case ID]\n"
@@ -152,6 +162,8 @@ static int run_profile(struct run *run, const char *path, const json_t *file, co
 	json_array_foreach (cases, i, the_case) {
 		const char *its = text(the_case, "profile"), *id = text(the_case, "id");
 
+		if (ending)
+			r = 2;
 		if (r || !!its != !!name || (name && strcmp(its, name) != 0) ||
 		    (run->only && strcmp(run->only, id) != 0))
 			continue;
@@ -187,7 +199,7 @@ static int run_mutations(struct run *run, const char *path, const json_t *file)
 {
 	int r = 0;
 
-	for (unsigned long i = 0; i < run->mutations && !r; i++) {
+	for (unsigned long i = 0; i < run->mutations && !r && !ending; i++) {
 		json_t *other = mutate_table(file, run->seed + i);
 		size_t failed = run->check.cases[RESULT_FAILED];
 
@@ -260,6 +272,8 @@ int main(int argc, char **argv)
 		fputs(usage, r ? stderr : stdout);
 		return r;
 	}
+	signal(SIGINT, on_signal);
+	signal(SIGTERM, on_signal);
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	log_set_level(LOG_LEVEL_ERROR);
 	log_take_libbpf();
