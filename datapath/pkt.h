@@ -17,6 +17,7 @@
 
 #define AF_INET	    2
 #define AF_INET6    10
+#define PACKET_HOST 0
 
 #define likely(x)   __builtin_expect(!!(x), 1)
 #define unlikely(x) __builtin_expect(!!(x), 0)
@@ -62,6 +63,7 @@ struct pkt {
 	__u32 segments;
 	__u8 hook;
 	__u8 asks_only; /* leave no trace: for sluice_decide */
+	__u8 astray;	/* the frame's destination is another MAC, or a group */
 
 	/* parse */
 	__u8 family; /* 4 or 6; 0: not IP */

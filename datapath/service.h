@@ -112,6 +112,9 @@ __noinline int F(choose)(struct pkt *p)
 	v = F(service)(p);
 	if (v == SL_LEAVE && F(is_unallocated)(p))
 		return SL_DROP_UNALLOCATED;
+	/* A switch floods frames to others; a pod's go to its bridge, if it has one. */
+	if (p->astray && iface_role(p->ifindex) == SL_ROLE_UPLINK)
+		return SL_LEAVE;
 	if (v != SL_NEXT)
 		return v;
 

@@ -192,6 +192,7 @@ static __always_inline int tc_begin(struct __sk_buff *skb, struct pkt *p, enum h
 {
 	p->ifindex = skb->ifindex;
 	p->hook = hook;
+	p->astray = skb->pkt_type != PACKET_HOST;
 	p->segments = skb->gso_segs ?: 1;
 	if (unlikely(skb->vlan_present)) /* the VLAN device's packet, not this one's */
 		return SL_LEAVE;

@@ -185,6 +185,14 @@ static __always_inline int xdp_leave(struct xdp_md *ctx, struct pkt *p, enum sl_
 	}
 }
 
+/* Frames for other hosts, which TC sees too, come here only if the card is promiscuous. */
+static __always_inline int xdp_is_to_group(struct xdp_md *ctx)
+{
+	struct ethhdr *eth = xdp_at(ctx, 0, sizeof(*eth));
+
+	return eth && eth->h_dest[0] & 1;
+}
+
 SEC("xdp.frags")
 int sluice_xdp(struct xdp_md *ctx)
 {
@@ -195,6 +203,7 @@ int sluice_xdp(struct xdp_md *ctx)
 	};
 	int v = parse(&p, (void *)(long)ctx->data, (void *)(long)ctx->data_end);
 
+	p.astray = xdp_is_to_group(ctx);
 	if (v == SL_NEXT)
 		v = p.family == 4 ? walk_ingress4(ctx, &p) : walk_ingress6(ctx, &p);
 	else
