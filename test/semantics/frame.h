@@ -10,6 +10,9 @@
 
 #define PACKET_MAX 256
 
+/* Where packet_make()'s frames go: the address of every link of the node. */
+#define FRAME_MAC "02:00:00:00:00:02"
+
 struct packet {
 	uint8_t data[PACKET_MAX];
 	uint32_t len;

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "common/mem.h"
+#include "test/semantics/frame.h"
 
 bool netns_is_bridge(const json_t *profile, const char *name)
 {
@@ -20,7 +21,9 @@ bool netns_is_bridge(const json_t *profile, const char *name)
 
 static void add_link(FILE *shell, const char *name)
 {
-	fprintf(shell, "ip link add %s type veth peer name %.12s-p netns $peers\n", name, name);
+	fprintf(shell,
+		"ip link add %s address " FRAME_MAC " type veth peer name %.12s-p netns $peers\n",
+		name, name);
 	fprintf(shell, "nsenter --net=$peers ip link set %.12s-p up\n", name);
 	/* No neighbour answers here, and none is needed. */
 	fprintf(shell, "ip link set %s arp off\nip link set %s up\n", name, name);
@@ -35,7 +38,7 @@ static void add_interface(FILE *shell, const json_t *profile, const char *name,
 
 	if (netns_is_bridge(profile, name)) {
 		snprintf(port, sizeof(port), NETNS_PORT, name);
-		fprintf(shell, "ip link add %s type bridge\n", name);
+		fprintf(shell, "ip link add %s address " FRAME_MAC " type bridge\n", name);
 		add_link(shell, port);
 		fprintf(shell, "ip link set %s master %s\nip link set %s arp off\n", port, name,
 			name);
