@@ -33,13 +33,29 @@ static __always_inline int F(is_pod_traffic)(const struct pkt *p)
 	}
 }
 
-/* Is the source an address of this node? */
-static __always_inline int F(is_from_node)(const struct pkt *p)
+/* An address that stands for no single host: unspecified, loopback, or a group. */
+static __always_inline int F(is_no_host)(const __be32 *addr)
+{
+	__u32 first = bpf_ntohl(addr[0]);
+
+	if (FAMILY == 4)
+		return first == 0 || first >> 24 == 127 || first >> 28 == 0xe || first == ~0U;
+	return first >> 24 == 0xff ||
+	       (first == 0 && addr[1] == 0 && addr[2] == 0 && bpf_ntohl(addr[3]) <= 1);
+}
+
+/*
+ * A source that what comes in can't have, a martian to the kernel: nobody's, or
+ * this node's. Redirected or answered, it would never meet the kernel's check.
+ */
+static __always_inline int F(is_forged)(const struct pkt *p)
 {
 	struct F(sl_frontend) key = {};
 	__u8 kind;
 
 	if (p->hook == HOOK_SOCKET)
+		return 0;
+	if (F(is_no_host)(p->F(key).saddr))
 		return 1;
 	copy_addr(key.addr, p->F(key).saddr);
 	kind = SL_FRONTEND_KIND(F(frontend_at)(&key));
@@ -55,7 +71,7 @@ static __always_inline enum sl_path F(path_of)(const struct pkt *p)
 		return pod ? SL_PATH_CLUSTER_POD : SL_PATH_CLUSTER;
 	if (pod)
 		return SL_PATH_POD;
-	return F(is_from_node)(p) ? SL_PATH_NODE : SL_PATH_OUTSIDE;
+	return p->hook == HOOK_SOCKET ? SL_PATH_NODE : SL_PATH_OUTSIDE;
 }
 
 /*

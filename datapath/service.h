@@ -115,6 +115,8 @@ __noinline int F(choose)(struct pkt *p)
 	/* A switch floods frames to others; a pod's go to its bridge, if it has one. */
 	if (p->astray && iface_role(p->ifindex) == SL_ROLE_UPLINK)
 		return SL_LEAVE;
+	if (v != SL_LEAVE && F(is_forged)(p))
+		return SL_DROP_NO_ROUTE;
 	if (v != SL_NEXT)
 		return v;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* Frames that are not for this node. */
+/* Frames that are not for this node, and sources that nobody may have. */
 
 #include "test/packet/harness.h"
 
@@ -15,6 +15,11 @@ static const struct place places[] = {
 
 static const uint8_t other_mac[6] = { 2, 0, 0, 0, 9, 9 };
 static const uint8_t broadcast[6] = { 255, 255, 255, 255, 255, 255 };
+
+static void shorten(void)
+{
+	harness.gets_shorter = true;
+}
 
 /* A VIP with a remote endpoint, or without any. */
 static uint32_t vip(const struct place *p, const char *backend)
@@ -106,6 +111,50 @@ START_TEST(a_pods_frame_for_its_bridge_is_translated)
 }
 END_TEST
 
+static const struct {
+	int family;
+	const char *source;
+} forged[] = {
+	{ 0, "0.0.0.0" }, { 0, "127.0.0.1" }, { 0, "224.0.0.5" }, { 0, "255.255.255.255" },
+	{ 0, NODE4 },	  { 0, TUNNEL4 },     { 1, "::" },	  { 1, "::1" },
+	{ 1, "ff02::5" }, { 1, NODE6 },
+};
+
+#define FORGED (int)(sizeof(forged) / sizeof(forged[0]))
+
+START_TEST(a_source_that_nobody_may_have_opens_no_flow)
+{
+	const struct place *p = &places[forged[_i].family];
+	struct frame f = request(p, forged[_i].source, NULL);
+	uint32_t service = vip(p, p->remote);
+
+	ck_assert_int_eq(run_ingress(harness.up0, &f), TC_DROP);
+	ck_assert_uint_eq(harness_losses(service, SL_DROP_NO_ROUTE), 1);
+	ck_assert_int_eq(harness_count(harness.skel->maps.new4), 0);
+	ck_assert_int_eq(harness_count(harness.skel->maps.new6), 0);
+}
+END_TEST
+
+START_TEST(a_source_that_nobody_may_have_is_not_answered)
+{
+	const struct place *p = &places[forged[_i].family];
+	struct frame f = request(p, forged[_i].source, NULL);
+	uint32_t service = vip(p, NULL);
+
+	ck_assert_int_eq(run_ingress(harness.up0, &f), TC_DROP);
+	ck_assert_uint_eq(harness_losses(service, SL_DROP_NO_ROUTE), 1);
+}
+END_TEST
+
+START_TEST(a_node_of_class_e_is_a_client_like_any)
+{
+	struct frame f = request(&places[0], "240.1.2.3", NULL);
+
+	vip(&places[0], REMOTE4);
+	ck_assert_int_eq(run_ingress(harness.up0, &f), TC_REDIRECT);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("forged");
@@ -116,5 +165,10 @@ int main(void)
 	add_for_both(tcase, xdp_passes_a_broadcast_frame);
 	add_for_both(tcase, a_frame_for_another_host_is_not_answered);
 	add_for_both(tcase, a_pods_frame_for_its_bridge_is_translated);
+	tcase = harness_case(suite, "sources");
+	tcase_add_checked_fixture(tcase, shorten, NULL);
+	tcase_add_loop_test(tcase, a_source_that_nobody_may_have_opens_no_flow, 0, FORGED);
+	tcase_add_loop_test(tcase, a_source_that_nobody_may_have_is_not_answered, 0, FORGED);
+	tcase_add_test(tcase, a_node_of_class_e_is_a_client_like_any);
 	return harness_run(suite);
 }

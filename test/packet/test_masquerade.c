@@ -232,24 +232,6 @@ START_TEST(without_a_detector_nobody_is_a_pod)
 }
 END_TEST
 
-START_TEST(an_address_of_the_node_takes_the_nodes_path)
-{
-	ck_assert(takes(SL_PATH_NODE, harness.up0, NODE4, VIP4));
-	ck_assert(takes(SL_PATH_NODE, harness.up0, TUNNEL4, VIP4));
-}
-END_TEST
-
-START_TEST(the_detector_comes_before_the_nodes_addresses)
-{
-	struct sl_node n = { .detect4 = SL_DETECT_SOURCE };
-
-	n.pods4.addr[0] = inet_addr("192.0.2.0");
-	n.pods4.mask[0] = inet_addr("255.255.255.0");
-	harness_set_node(&n);
-	ck_assert(takes(SL_PATH_POD, harness.up0, NODE4, VIP4));
-}
-END_TEST
-
 static void with_service_cidr(void)
 {
 	struct sl_node n = node();
@@ -408,8 +390,6 @@ int main(void)
 	tcase_add_test(tcase, pods_are_told_by_their_interface);
 	tcase_add_test(tcase, pods_are_told_by_their_source);
 	tcase_add_test(tcase, without_a_detector_nobody_is_a_pod);
-	tcase_add_test(tcase, an_address_of_the_node_takes_the_nodes_path);
-	tcase_add_test(tcase, the_detector_comes_before_the_nodes_addresses);
 	tcase_add_test(tcase, source_ranges_can_hold_for_node_ports_too);
 
 	tcase = harness_case(suite, "service CIDR");
