@@ -76,6 +76,13 @@ static void take_iface(void *context, uint32_t ifindex, const struct sl_iface *i
 		log_error("daemon: interface %u: %s", ifindex, strerror(-r));
 }
 
+static bool keep_iface(void *context, uint32_t ifindex)
+{
+	const struct daemon *daemon = context;
+
+	return attach_has_iface(daemon->attach, ifindex);
+}
+
 /* The node's interfaces or addresses changed. */
 static void on_interfaces(void *context)
 {
@@ -83,6 +90,7 @@ static void on_interfaces(void *context)
 	struct node_own *own = &daemon->own;
 
 	attach_each_iface(daemon->attach, take_iface, daemon);
+	tables_prune_ifaces(daemon->tables, keep_iface, daemon);
 	own->n_addresses = 0;
 	attach_each_address(daemon->attach, take_address, own);
 	own->snat = attach_node(daemon->attach);

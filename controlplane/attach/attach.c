@@ -346,6 +346,13 @@ void attach_each_iface(const struct attach *attach,
 		each(context, now->inventory->links[i].ifindex, &now->ifaces[i].value);
 }
 
+bool attach_has_iface(const struct attach *attach, uint32_t ifindex)
+{
+	ssize_t at = place(attach->now, ifindex);
+
+	return at >= 0 && attach->now->roles[at].role != SL_ROLE_NONE;
+}
+
 struct sl_iface attach_node(const struct attach *attach)
 {
 	return attach->now->node;

@@ -71,6 +71,9 @@ void attach_each_iface(const struct attach *attach,
 		       void (*each)(void *context, uint32_t ifindex, const struct sl_iface *iface),
 		       void *context);
 
+/* Whether an interface is among them. */
+bool attach_has_iface(const struct attach *attach, uint32_t ifindex);
+
 /* The addresses that SNAT uses at interfaces without one: role and all else 0. */
 struct sl_iface attach_node(const struct attach *attach);
 

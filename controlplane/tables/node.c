@@ -155,13 +155,26 @@ int tables_set_iface(struct tables *tables, uint32_t ifindex, const struct sl_if
 	};
 	LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &argument, .ctx_size_in = sizeof(argument));
 
-	if (iface->role == SL_ROLE_NONE)
-		return bpf_map_delete_elem(map, &ifindex) && errno != ENOENT ? -errno : 0;
 	if (bpf_prog_test_run_opts(datapath_program(tables->datapath, DATAPATH_STORE), &run))
 		return -errno;
 	if (run.retval == 0)
 		return 0;
 	return bpf_map_update_elem(map, &ifindex, iface, BPF_NOEXIST) ? -errno : 0;
+}
+
+void tables_prune_ifaces(struct tables *tables, bool (*keep)(void *context, uint32_t ifindex),
+			 void *context)
+{
+	int map = datapath_map(tables->datapath, DATAPATH_ifaces);
+	uint32_t ifindex, next;
+	bool any = bpf_map_get_next_key(map, NULL, &next) == 0;
+
+	while (any) {
+		ifindex = next;
+		any = bpf_map_get_next_key(map, &ifindex, &next) == 0;
+		if (!keep(context, ifindex))
+			bpf_map_delete_elem(map, &ifindex);
+	}
 }
 
 json_t *tables_latency(const struct tables *tables)

@@ -64,8 +64,12 @@ struct tables_address {
 };
 int tables_set_addresses(struct tables *tables, const struct tables_address *addresses, size_t n);
 
-/* An interface's entry of `ifaces`; role SL_ROLE_NONE removes it. */
+/* An interface's entry of `ifaces`. */
 int tables_set_iface(struct tables *tables, uint32_t ifindex, const struct sl_iface *iface);
+
+/* Removes the entries of `ifaces` that `keep` says no to, whoever wrote them. */
+void tables_prune_ifaces(struct tables *tables, bool (*keep)(void *context, uint32_t ifindex),
+			 void *context);
 
 /* For lbctl: see docs/api.md. New references. */
 json_t *tables_latency(const struct tables *tables); /* { "count", "p50Us", "p99Us", "maxUs" } */

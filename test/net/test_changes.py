@@ -174,6 +174,7 @@ def test_malformed_object_is_named_and_its_neighbours_work(net):
 
 
 def test_new_pod_link_is_attached_live(net):
+    before = _entries(net, "ifaces")
     net.topology.detach_pod("pod13")
     net.topology.attach_pod("pod13")
     link = net.topology.pod_link("pod13")
@@ -187,6 +188,12 @@ def test_new_pod_link_is_attached_live(net):
                                   port=target_of(proto)), {"pod21"})
 
     every_way(probe)
+    assert _entries(net, "ifaces") == before, "the old link is forgotten"
+
+
+def _entries(net, name):
+    items = net.daemon.lbctl_json("map", "list")["items"]
+    return next(item["entries"] for item in items if item["name"] == name)
 
 
 def _attached(net, link):

@@ -206,6 +206,7 @@ START_TEST(an_override_wins_over_what_was_found)
 	start(&first);
 	ck_assert_str_eq(described("pod1", "role"), "none");
 	ck_assert_str_eq(described("pod1", "why"), "set by configuration");
+	ck_assert(!attach_has_iface(attach, if_nametoindex("pod1")));
 	ck_assert(!is_pinned("tcx_ingress", if_nametoindex("pod1")));
 	ck_assert_uint_eq(iface_of(if_nametoindex("pod2")).role, SL_ROLE_UPLINK);
 }
@@ -246,10 +247,12 @@ START_TEST(a_veth_that_goes_is_forgotten)
 	uint32_t ifindex = add_veth("pod1");
 
 	start(&first);
+	ck_assert(attach_has_iface(attach, ifindex));
 	changes = 0;
 	ip("link del pod1");
 	AWAIT(!is_pinned("tcx_ingress", ifindex));
 	ck_assert(!is_pinned("tcx_egress", ifindex));
+	ck_assert(!attach_has_iface(attach, ifindex));
 	ck_assert_str_eq(described("pod1", "role"), "");
 	ck_assert_int_ge(changes, 1);
 }

@@ -339,7 +339,12 @@ START_TEST(weights_reach_the_slots)
 }
 END_TEST
 
-START_TEST(an_interface_is_set_changed_and_removed)
+static bool keep_iface(void *context, uint32_t ifindex)
+{
+	return ifindex == *(const uint32_t *)context;
+}
+
+START_TEST(an_interface_is_set_and_changed)
 {
 	struct sl_iface iface = { .role = SL_ROLE_UPLINK, .addr4 = 1 }, got;
 	int map = datapath_map(dp, DATAPATH_ifaces);
@@ -352,10 +357,20 @@ START_TEST(an_interface_is_set_changed_and_removed)
 	ck_assert_int_eq(tables_set_iface(tables, ifindex, &iface), 0);
 	ck_assert_int_eq(bpf_map_lookup_elem(map, &ifindex, &got), 0);
 	ck_assert_mem_eq(&got, &iface, sizeof(got));
-	iface.role = SL_ROLE_NONE;
-	ck_assert_int_eq(tables_set_iface(tables, ifindex, &iface), 0);
-	ck_assert_int_ne(bpf_map_lookup_elem(map, &ifindex, &got), 0);
-	ck_assert_int_eq(tables_set_iface(tables, ifindex, &iface), 0);
+}
+END_TEST
+
+START_TEST(interfaces_that_went_are_removed)
+{
+	struct sl_iface iface = { .role = SL_ROLE_POD }, got;
+	int map = datapath_map(dp, DATAPATH_ifaces);
+	uint32_t kept = 700;
+
+	for (uint32_t ifindex = 1; ifindex <= 1000; ifindex++)
+		ck_assert_int_eq(tables_set_iface(tables, ifindex, &iface), 0);
+	tables_prune_ifaces(tables, keep_iface, &kept);
+	for (uint32_t ifindex = 1; ifindex <= 1000; ifindex++)
+		ck_assert_int_eq(bpf_map_lookup_elem(map, &ifindex, &got) == 0, ifindex == kept);
 }
 END_TEST
 
@@ -418,7 +433,8 @@ int main(void)
 	tcase_add_test(tc, source_ranges_change_together_with_the_record);
 	tcase_add_test(tc, ipv6_is_programmed_alike);
 	tcase_add_test(tc, weights_reach_the_slots);
-	tcase_add_test(tc, an_interface_is_set_changed_and_removed);
+	tcase_add_test(tc, an_interface_is_set_and_changed);
+	tcase_add_test(tc, interfaces_that_went_are_removed);
 	tcase_add_test(tc, latency_counts_from_receipt_to_flip);
 	tcase_add_test(tc, many_flips_never_run_out_of_room);
 	suite_add_tcase(suite, tc);
