@@ -11,8 +11,11 @@
 
 /* Services a turn of the loop: netlink, timers and lbctl come in between. */
 #define SERVICES_PER_TURN 64
-/* A service that failed is tried again after this. */
-#define RETRY_MS 5000
+/* Services that failed are tried again after this, and later and later. */
+#define RETRY_MS     5000
+#define RETRY_MS_MAX 60000
+/* So many failures of one pass are told one by one. */
+#define TOLD_MAX 10
 /* A Node that never comes must not keep the services from working (S-250). */
 #define NODE_WAIT_MS 30000
 
@@ -20,6 +23,7 @@ struct sync {
 	struct sync_options options;
 	uv_idle_t *idle;   /* runs while there is something to do */
 	uv_timer_t *retry; /* after a failure */
+	uint64_t retry_ms; /* until the next one */
 	uv_timer_t *node_wait;
 	struct resolve_node node;
 	struct node_facts facts;
@@ -122,7 +126,10 @@ static void apply(struct sync *sync, const struct store_service *s)
 		snprintf(error, sizeof(error), "Service %s/%s: %s", s->namespace_, s->name,
 			 strerror(-r));
 	if (r < 0) {
-		log_error("sync: %s", error);
+		/* Another try fails for the same reason. */
+		bool told = !sync->full && sync->failed_now < TOLD_MAX;
+
+		log_message(told ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "sync: %s", error);
 		sync->failed_now++;
 	}
 }
@@ -135,12 +142,23 @@ static bool ready(const struct sync *sync)
 	       knows_node(sync);
 }
 
+static void count_failed(struct sync *sync)
+{
+	size_t failed = sync->failed_now + (sync->full ? 0 : sync->failed);
+
+	if (failed && (sync->full ? failed != sync->failed : sync->failed_now > TOLD_MAX))
+		log_error("sync: Services that can't be programmed number=%zu", failed);
+	if (!failed && sync->failed)
+		log_info("sync: all Services are programmed again");
+	sync->failed = failed;
+	sync->failed_now = 0;
+	sync->full = false;
+}
+
 static void finish_pass(struct sync *sync)
 {
 	uv_idle_stop(sync->idle);
-	sync->failed = sync->failed_now + (sync->full ? 0 : sync->failed);
-	sync->failed_now = 0;
-	sync->full = false;
+	count_failed(sync);
 	checks_finished(sync->options.checks, !sync->failed);
 	if (!sync->synced) {
 		sync->synced = true;
@@ -154,9 +172,19 @@ static void on_retry(uv_timer_t *timer)
 {
 	struct sync *sync = timer->data;
 
+	sync->retry_ms = sync->retry_ms * 2 < RETRY_MS_MAX ? sync->retry_ms * 2 : RETRY_MS_MAX;
 	sync->full = true;
 	store_touch_all(sync->options.store);
 	sync_kick(sync);
+}
+
+/* What changes meanwhile must not put the retry off. */
+static void plan_retry(struct sync *sync)
+{
+	if (!sync->failed)
+		sync->retry_ms = sync->options.retry_ms;
+	else if (!uv_is_active((uv_handle_t *)sync->retry))
+		uv_timer_start(sync->retry, on_retry, sync->retry_ms, 0);
 }
 
 static void on_idle(uv_idle_t *idle)
@@ -179,8 +207,7 @@ static void on_idle(uv_idle_t *idle)
 	if (n == SERVICES_PER_TURN)
 		return;
 	finish_pass(sync);
-	if (sync->failed)
-		uv_timer_start(sync->retry, on_retry, RETRY_MS, 0);
+	plan_retry(sync);
 }
 
 static void on_node_wait(uv_timer_t *timer)
@@ -207,6 +234,9 @@ struct sync *sync_new(const struct sync_options *options)
 	if (!sync)
 		return NULL;
 	sync->options = *options;
+	if (!sync->options.retry_ms)
+		sync->options.retry_ms = RETRY_MS;
+	sync->retry_ms = sync->options.retry_ms;
 	sync->node.name = intern_get(options->config->node_name);
 	sync->idle = malloc(sizeof(*sync->idle));
 	sync->retry = malloc(sizeof(*sync->retry));

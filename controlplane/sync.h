@@ -34,6 +34,7 @@ struct sync_options {
 	 */
 	void (*addresses_changed)(void *context);
 	void *context;
+	unsigned int retry_ms; /* after which a failure is tried again first, 0: 5000 */
 };
 
 /* NULL without memory. */

@@ -8,6 +8,7 @@
 #include <check.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/log.h"
 #include "controlplane/checks.h"
@@ -31,6 +32,7 @@ static void on_addresses(void *context)
 static void setup(void)
 {
 	struct sync_options options = {
+		.retry_ms = 50,
 		.config = &config,
 		.own = &own,
 		.addresses_changed = on_addresses,
@@ -275,6 +277,93 @@ START_TEST(service_cidrs_are_followed)
 }
 END_TEST
 
+/* A Service of TCP port 80, and a slice of so many endpoints. */
+static void put_service(const char *name, const char *ip, int port, int n_endpoints)
+{
+	char text[4096];
+	int len;
+
+	snprintf(text, sizeof(text),
+		 "{'metadata':{'name':'%s','namespace':'default'},'spec':{'clusterIP':'%s',"
+		 "'ports':[{'name':'http','port':%d}]}}",
+		 name, ip, port);
+	ck_assert_int_ge(store_put_service(store, service_of(text)), 0);
+	len = snprintf(text, sizeof(text),
+		       "{'metadata':{'name':'%s-1','namespace':'default',"
+		       "'labels':{'kubernetes.io/service-name':'%s'}},'addressType':'IPv4',"
+		       "'ports':[{'name':'http','port':8080}],'endpoints':[",
+		       name, name);
+	for (int i = 0; i < n_endpoints; i++)
+		len += snprintf(text + len, sizeof(text) - (size_t)len,
+				"%s{'addresses':['10.244.9.%d']}", i ? "," : "", i + 1);
+	snprintf(text + len, sizeof(text) - (size_t)len, "]}");
+	ck_assert_int_ge(store_put_slice(store, slice_of(text)), 0);
+}
+
+static json_int_t failed(void)
+{
+	json_t *programmed = json_object();
+	json_int_t n;
+
+	sync_describe(sync_, programmed);
+	n = json_integer_value(json_object_get(programmed, "failed"));
+	json_decref(programmed);
+	return n;
+}
+
+START_TEST(what_changes_does_not_put_a_retry_off)
+{
+	list_all();
+	put_node("", PODS("10.244.1.0/24"), "");
+	put_service("hog", "10.96.0.2", 80, MAX_BACKENDS - 8);
+	go_on();
+	put_service("late", "10.96.0.3", 80, 16);
+	go_on();
+	ck_assert_int_eq(failed(), 1);
+	put_service("hog", "10.96.0.2", 80, 1);
+	/* Something is always new. */
+	for (int i = 0; i < 100 && !service_at("10.96.0.3", 80); i++) {
+		put_service("busy", "10.96.0.4", 1000 + i, 1);
+		go_on();
+		usleep(10000);
+	}
+	ck_assert_uint_ne(service_at("10.96.0.3", 80), 0);
+	ck_assert_int_eq(failed(), 0);
+}
+END_TEST
+
+START_TEST(many_failures_are_few_lines)
+{
+	FILE *before = stderr;
+	char *text = NULL;
+	size_t len, lines = 0;
+
+	list_all();
+	put_node("", PODS("10.244.1.0/24"), "");
+	stderr = open_memstream(&text, &len);
+	for (int i = 0; i < 3 * MAX_SERVICES; i++) {
+		char name[16], ip[16];
+
+		snprintf(name, sizeof(name), "s%d", i);
+		snprintf(ip, sizeof(ip), "10.96.1.%d", i + 1);
+		put_service(name, ip, 80, 0);
+	}
+	/* Some retries, too. */
+	for (int i = 0; i < 40; i++) {
+		go_on();
+		usleep(10000);
+	}
+	fclose(stderr);
+	stderr = before;
+	for (const char *at = text; (at = strchr(at, '\n')); at++)
+		lines++;
+	ck_assert_int_gt(failed(), MAX_SERVICES);
+	ck_assert_ptr_nonnull(strstr(text, "Service default/s"));
+	ck_assert_msg(lines <= 12, "%s", text);
+	free(text);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sync");
@@ -290,6 +379,11 @@ int main(void)
 	tcase_add_test(tc, pod_cidrs_that_come_late_make_a_detector);
 	tcase_add_test(tc, the_node_s_addresses_are_followed);
 	tcase_add_test(tc, service_cidrs_are_followed);
+	suite_add_tcase(suite, tc);
+	tc = tcase_create("failures");
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, what_changes_does_not_put_a_retry_off);
+	tcase_add_test(tc, many_failures_are_few_lines);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);
 }
