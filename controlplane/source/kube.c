@@ -79,7 +79,7 @@ static json_t *kube_status(const struct source *source)
 {
 	const struct kube *kube = (const struct kube *)source;
 	json_t *list = json_array();
-	json_t *why = NULL;
+	char why[OBJECT_ERROR_MAX + 32] = "";
 	bool connected = true;
 	time_t since = 0;
 	char when[32];
@@ -96,14 +96,14 @@ static json_t *kube_status(const struct source *source)
 				since = state.since;
 		}
 		connected = connected && state.connected;
-		if (!why && *state.error)
-			why = json_sprintf("%s: %s", kinds[i].name, state.error);
+		if (!*why && *state.error)
+			snprintf(why, sizeof(why), "%s: %s", kinds[i].name, state.error);
 		json_array_append_new(list, reflector_status(kube->reflectors[i]));
 	}
 	gmtime_r(&since, &utc);
 	strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%SZ", &utc);
 	return json_pack("{s:s, s:b, s:s, s:o*, s:o}", "source", "kube", "connected", connected,
-			 "since", when, "error", why, "kinds", list);
+			 "since", when, "error", source_error(why), "kinds", list);
 }
 
 static int kube_post(struct source *source, const char *path, const char *body,

@@ -286,9 +286,9 @@ static json_t *manifests_status(const struct source *source)
 						m->lists > 0, "resourceVersion", "", "events",
 						(json_int_t)m->review.events[kind], "lists",
 						(json_int_t)m->lists));
-	return json_pack("{s:s, s:b, s:s, s:s*, s:o}", "source", "manifests", "connected",
-			 m->connected, "since", since, "error", m->error[0] ? m->error : NULL,
-			 "kinds", kinds);
+	return json_pack("{s:s, s:b, s:s, s:o*, s:o}", "source", "manifests", "connected",
+			 m->connected, "since", since, "error", source_error(m->error), "kinds",
+			 kinds);
 }
 
 static const struct source_ops manifests_ops = {

@@ -14,6 +14,7 @@
 /* One run over a folder. */
 struct run {
 	struct review *review;
+	/* File names, and lines that quote them, need not be UTF-8. */
 	json_t *known; /* what review->known becomes */
 	json_t *owner; /* "kind namespace/name" -> the file it is from */
 	bool changed;
@@ -59,8 +60,8 @@ static void complain(struct page *page, const char *line)
 
 	if (!page->run->review->error[0])
 		snprintf(page->run->review->error, OBJECT_ERROR_MAX, "%s", line);
-	check(page,
-	      json_array_append_new(json_object_get(page->entry, "complaints"), json_string(line)));
+	check(page, json_array_append_new(json_object_get(page->entry, "complaints"),
+					  json_string_nocheck(line)));
 	if (page->same) {
 		json_array_foreach (told, i, item) {
 			if (strcmp(json_string_value(item), line) == 0)
@@ -99,7 +100,7 @@ static bool claim(struct page *page, enum object_kind kind, const char *namespac
 		complain_of(page, "%s: %s is in %s already, which counts", page->name, key, owner);
 		return false;
 	}
-	check(page, json_object_set_new(page->run->owner, key, json_string(page->name)));
+	check(page, json_object_set_new(page->run->owner, key, json_string_nocheck(page->name)));
 	check(page, json_array_append_new(json_object_get(page->entry, "objects"),
 					  json_pack("[iss]", (int)kind, namespace_, name)));
 	return true;
@@ -196,7 +197,7 @@ static void apply_file(struct run *run, const struct folder_file *file)
 	json_t *document;
 	size_t i;
 
-	check(&page, json_object_set_new(run->known, file->name, page.entry));
+	check(&page, json_object_set_new_nocheck(run->known, file->name, page.entry));
 	if (run->no_memory)
 		return;
 	page.same = version && strcmp(version, file->version) == 0;

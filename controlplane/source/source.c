@@ -3,6 +3,7 @@
 #include "controlplane/source/source.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "controlplane/source/source_impl.h"
 
@@ -15,6 +16,20 @@ void source_free(struct source *source)
 json_t *source_status(const struct source *source)
 {
 	return source->ops->status(source);
+}
+
+json_t *source_error(const char *text)
+{
+	json_t *string = *text ? json_string(text) : NULL;
+	sl_auto_mem char *ascii = NULL;
+
+	if (string || !*text)
+		return string;
+	ascii = strdup(text);
+	for (char *at = ascii; at && *at; at++)
+		if ((unsigned char)*at >= 0x80)
+			*at = '?';
+	return json_string(ascii);
 }
 
 int source_post(struct source *source, const char *path, const char *body,

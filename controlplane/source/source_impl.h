@@ -16,3 +16,6 @@ struct source_ops {
 struct source {
 	const struct source_ops *ops;
 };
+
+/* An error for source_status(), whatever bytes it quotes; NULL if it is "". */
+json_t *source_error(const char *text);

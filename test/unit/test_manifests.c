@@ -323,6 +323,26 @@ START_TEST(a_file_that_can_not_be_parsed_keeps_what_it_said)
 }
 END_TEST
 
+START_TEST(a_name_in_another_encoding_stops_nothing)
+{
+	write_file("a.yaml", SERVICE("web", "80"));
+	write_file("caf\xe9.yaml", SERVICE("db", "5432"));
+	write_file("caf\xe8.yaml", SERVICE("mail", "25"));
+	start();
+	ck_assert_uint_eq(port_of("web"), 80);
+	ck_assert_uint_eq(port_of("db"), 5432);
+	write_file("caf\xe9.yaml", "a: [\n");
+	wait_list(2);
+	ck_assert_uint_eq(port_of("db"), 5432);
+	ck_assert_uint_eq(port_of("mail"), 25);
+	ck_assert(status_error_has("caf?.yaml:"));
+	write_file("caf\xe9.yaml", SERVICE("mail", "26"));
+	wait_list(3);
+	ck_assert_uint_eq(port_of("mail"), 25);
+	ck_assert(status_error_has("is in caf?.yaml already"));
+}
+END_TEST
+
 START_TEST(a_bad_file_that_is_deleted_deletes_its_objects)
 {
 	write_file("a.yaml", SERVICE("web", "80"));
@@ -687,6 +707,7 @@ int main(void)
 	tcase_add_test(tc, a_deleted_file_deletes_its_objects);
 	tcase_add_test(tc, an_unchanged_folder_is_no_news);
 	tcase_add_test(tc, a_file_that_can_not_be_parsed_keeps_what_it_said);
+	tcase_add_test(tc, a_name_in_another_encoding_stops_nothing);
 	tcase_add_test(tc, a_bad_file_that_is_deleted_deletes_its_objects);
 	tcase_add_test(tc, a_link_to_nowhere_keeps_what_it_said);
 	tcase_add_test(tc, a_bad_object_keeps_its_old_version);
