@@ -38,6 +38,26 @@ static void *append(void *array, size_t n, size_t size)
 	return realloc(array, (n + 1) * size);
 }
 
+/*
+ * A service port has one id; another is left from one that was removed, and
+ * made again before its old id could be freed. That has no record any more.
+ */
+static int adopt_second(struct reading *reading, struct tables_port *port, uint32_t id)
+{
+	struct tables *tables = reading->tables;
+	const __u64 *words = tables->memory.services;
+	uint32_t first = port->id;
+
+	if (SL_SERVICE_RECORD(words[first]) || !SL_SERVICE_RECORD(words[id]))
+		return state_write_identity(tables, id, NULL);
+	reading->ports[first] = NULL;
+	reading->ports[id] = port;
+	port->id = id;
+	ids_give(tables->service_ids, first);
+	ids_reserve(tables->service_ids, id);
+	return state_write_identity(tables, first, NULL);
+}
+
 static int adopt_port(struct reading *reading, uint32_t id, struct sl_identity *identity)
 {
 	struct tables *tables = reading->tables;
@@ -49,8 +69,10 @@ static int adopt_port(struct reading *reading, uint32_t id, struct sl_identity *
 	identity->service[sizeof(identity->service) - 1] = '\0';
 	identity->port[sizeof(identity->port) - 1] = '\0';
 	service = state_find(tables, identity->namespace_, identity->service);
-	if (service && state_find_port(service, identity->port, identity->proto, identity->family))
-		return 0;
+	port = service ? state_find_port(service, identity->port, identity->proto, identity->family)
+		       : NULL;
+	if (port)
+		return adopt_second(reading, port, id);
 	if (!service)
 		err = state_add_service(tables, identity->namespace_, identity->service, &service);
 	if (err)

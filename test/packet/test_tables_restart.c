@@ -111,6 +111,32 @@ START_TEST(what_nobody_asks_for_after_a_restart_is_removed)
 }
 END_TEST
 
+START_TEST(a_service_that_had_just_been_made_again_is_served_on)
+{
+	struct sl_identity identity;
+	uint32_t old, id;
+	struct web w;
+
+	web_three(&w);
+	apply(&w);
+	old = service_at("10.96.0.1", 80);
+	apply_gone(&w);
+	web_three(&w);
+	apply(&w);
+	id = service_at("10.96.0.1", 80);
+	ck_assert_uint_ne(id, old);
+	/* The old id's name waits for a grace period, whose end this life never sees. */
+	writer_restart();
+	ck_assert_ptr_nonnull(record_at("10.96.0.1", 80));
+	ck_assert_int_eq(status("servicePorts"), 1);
+	ck_assert_int_eq(apply(&w), 0);
+	ck_assert_uint_eq(service_at("10.96.0.1", 80), id);
+	ck_assert_int_eq(
+		bpf_map_lookup_elem(datapath_map(dp, DATAPATH_identities), &old, &identity), 0);
+	ck_assert_uint_eq(identity.family, 0);
+}
+END_TEST
+
 START_TEST(a_run_that_was_spoilt_is_repaired_after_a_restart)
 {
 	uint32_t key, first;
@@ -178,6 +204,7 @@ int main(void)
 	tcase_add_test(tc, a_change_after_a_restart_keeps_ids_and_generations);
 	tcase_add_test(tc, generations_outlive_a_restart);
 	tcase_add_test(tc, what_nobody_asks_for_after_a_restart_is_removed);
+	tcase_add_test(tc, a_service_that_had_just_been_made_again_is_served_on);
 	tcase_add_test(tc, a_run_that_was_spoilt_is_repaired_after_a_restart);
 	tcase_add_test(tc, a_frontend_of_nobody_goes_or_gives_way);
 	tcase_add_test(tc, a_service_word_that_makes_no_sense_is_cleared);
