@@ -184,7 +184,7 @@ void reflector_begin(struct reflector *r, enum reflector_step step)
 		store_list_begin(r->options.store, r->kind.kind);
 	r->received_ms = reflector_now_ms(r);
 	r->watch_began_ms = r->received_ms;
-	r->watch_events = 0;
+	r->watch_moved = false;
 
 	sl_auto_mem char *path = make_path(r);
 	if (!path ||

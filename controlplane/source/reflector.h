@@ -33,7 +33,7 @@ struct reflector_kind {
 struct reflector_times {
 	struct backoff_limits backoff;
 	uint64_t receive_ms;  /* without a byte: the connection is dead (S-285) */
-	uint64_t short_ms;    /* an eventless watch of less is a failure (S-281) */
+	uint64_t short_ms;    /* a watch of less without news is a failure (S-281) */
 	uint64_t complain_ms; /* the same error is logged once in so long */
 	uint64_t absent_ms;   /* until a kind that the server lacks is asked for again */
 };

@@ -44,7 +44,7 @@ struct reflector {
 	struct buffer page;
 	struct lines lines;
 	uint64_t watch_began_ms;
-	uint64_t watch_events; /* of this watch, bookmarks too */
+	bool watch_moved; /* this watch brought another version */
 	struct backoff list_backoff, watch_backoff;
 	struct backoff relist_backoff; /* of versions that are too old */
 	struct complaints complaints;

@@ -57,7 +57,6 @@ static void take_event(struct reflector *r, json_t *event, bool *changed)
 			       "watch: an event without type or object");
 		return;
 	}
-	r->watch_events++;
 	if (strcmp(type, "ERROR") == 0) {
 		take_error(r, object);
 		return;
@@ -71,7 +70,10 @@ static void take_event(struct reflector *r, json_t *event, bool *changed)
 		reflector_complain(r, COMPLAINT_UNKNOWN_EVENT,
 				   "watch: an event of unknown type, ignored");
 	}
-	if (version && *version && reflector_set_string(&r->version, version))
+	if (!version || !*version || strcmp(version, r->version) == 0)
+		return;
+	r->watch_moved = true;
+	if (reflector_set_string(&r->version, version))
 		reflector_fail(r, REFLECTOR_WATCH, COMPLAINT_MEMORY, 0, "watch: out of memory");
 }
 
@@ -133,9 +135,9 @@ static void on_watch_done(void *context, const struct http_result *result)
 	} else if (result->failure || result->status != 200) {
 		reflector_failed(r, needs_list(result->status) ? REFLECTOR_LIST : REFLECTOR_WATCH,
 				 result);
-	} else if (r->watch_events == 0 && lasted_ms < r->options.times->short_ms) {
+	} else if (!r->watch_moved && lasted_ms < r->options.times->short_ms) {
 		reflector_fail(r, REFLECTOR_WATCH, COMPLAINT_SHORT_WATCH, 0,
-			       "watch: ended at once, without events");
+			       "watch: ended at once, without anything new");
 	} else {
 		reflector_begin(r, REFLECTOR_WATCH);
 	}

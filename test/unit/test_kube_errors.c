@@ -437,6 +437,23 @@ START_TEST(a_watch_that_ends_at_once_is_not_opened_in_a_loop)
 }
 END_TEST
 
+START_TEST(a_watch_that_never_gets_on_is_not_opened_in_a_loop)
+{
+	list_services("web", "10", "");
+	for (int i = 0; i < 30; i++)
+		fake_watch(FAKE_SERVICE, 200,
+			   "{\"type\":\"BOOKMARK\",\"object\":{\"metadata\":"
+			   "{\"resourceVersion\":\"10\"}}}\n");
+	limits.times.short_ms = 1000;
+	limits.times.backoff.min_ms = 100;
+	start();
+	rest(350);
+	ck_assert_uint_ge(fake_count(FAKE_SERVICE, true), 2);
+	ck_assert_uint_le(fake_count(FAKE_SERVICE, true), 4);
+	ck_assert_uint_eq(logged("Service: watch: ended at once"), 1);
+}
+END_TEST
+
 START_TEST(a_silent_connection_is_given_up)
 {
 	limits.times.receive_ms = 100;
@@ -642,6 +659,7 @@ int main(void)
 	tcase_add_loop_test(watch, a_watch_that_is_refused_is_tried_again_or_lists, 0,
 			    (int)SL_COUNT(watch_statuses));
 	tcase_add_test(watch, a_watch_that_ends_at_once_is_not_opened_in_a_loop);
+	tcase_add_test(watch, a_watch_that_never_gets_on_is_not_opened_in_a_loop);
 	tcase_add_test(watch, a_silent_connection_is_given_up);
 	tcase_add_test(watch, a_watch_with_events_is_not_silent);
 
