@@ -98,7 +98,7 @@ static void on_interfaces(void *context)
 }
 
 /* Where node ports answer, which the Node's addresses may decide (S-180). */
-static void on_addresses(void *context)
+static int on_addresses(void *context)
 {
 	struct daemon *daemon = context;
 	const struct config *config = daemon->config;
@@ -116,6 +116,7 @@ static void on_addresses(void *context)
 	if (r < 0)
 		log_error("daemon: addresses of this node: %s", strerror(-r));
 	checks_addresses(daemon->checks, own->addresses, own->n_addresses);
+	return r;
 }
 
 static void on_store(void *context)

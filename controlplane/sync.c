@@ -30,6 +30,7 @@ struct sync {
 	uint64_t node_version; /* of the store when they were read */
 	bool read;	       /* they were */
 	bool node_waited;
+	bool addresses_failed; /* the last time they were told */
 	bool synced;
 	bool full;     /* this pass goes over all services */
 	size_t failed; /* services that are not as they should be */
@@ -99,7 +100,7 @@ static void read_node(struct sync *sync, bool own_changed)
 	sync->node_version = version;
 	sync->read = true;
 	if (moved)
-		sync->options.addresses_changed(sync->options.context);
+		sync->addresses_failed = sync->options.addresses_changed(sync->options.context) < 0;
 }
 
 void sync_own_changed(struct sync *sync)
@@ -173,15 +174,19 @@ static void on_retry(uv_timer_t *timer)
 	struct sync *sync = timer->data;
 
 	sync->retry_ms = sync->retry_ms * 2 < RETRY_MS_MAX ? sync->retry_ms * 2 : RETRY_MS_MAX;
-	sync->full = true;
-	store_touch_all(sync->options.store);
+	if (sync->addresses_failed && knows_node(sync))
+		read_node(sync, true);
+	if (sync->failed) {
+		sync->full = true;
+		store_touch_all(sync->options.store);
+	}
 	sync_kick(sync);
 }
 
 /* What changes meanwhile must not put the retry off. */
 static void plan_retry(struct sync *sync)
 {
-	if (!sync->failed)
+	if (!sync->failed && !sync->addresses_failed)
 		sync->retry_ms = sync->options.retry_ms;
 	else if (!uv_is_active((uv_handle_t *)sync->retry))
 		uv_timer_start(sync->retry, on_retry, sync->retry_ms, 0);

@@ -30,9 +30,10 @@ struct sync_options {
 	const struct node_own *own; /* the caller's; sync_own_changed() tells */
 	/*
 	 * Called when `own` or the Node's addresses changed, and when the Node is
-	 * first known: node ports may answer elsewhere. Never before.
+	 * first known: node ports may answer elsewhere. Never before. Tried again
+	 * later when it returns a negative value.
 	 */
-	void (*addresses_changed)(void *context);
+	int (*addresses_changed)(void *context);
 	void *context;
 	unsigned int retry_ms; /* after which a failure is tried again first, 0: 5000 */
 };

@@ -6,6 +6,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <check.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,10 +24,13 @@ static struct sync *sync_;
 static struct node_own own;
 static int addresses_changed;
 
-static void on_addresses(void *context)
+static int addresses_fail; /* so many times */
+
+static int on_addresses(void *context)
 {
 	(void)context;
 	addresses_changed++;
+	return addresses_fail && addresses_fail-- ? -ENOSPC : 0;
 }
 
 static void setup(void)
@@ -48,6 +52,7 @@ static void setup(void)
 	};
 	own = (struct node_own) { .snat = { .addr4 = inet_addr("192.0.2.1") } };
 	addresses_changed = 0;
+	addresses_fail = 0;
 	store = store_new();
 	options.loop = writer_loop();
 	options.store = store;
@@ -332,6 +337,21 @@ START_TEST(what_changes_does_not_put_a_retry_off)
 }
 END_TEST
 
+START_TEST(addresses_that_did_not_fit_are_tried_again)
+{
+	addresses_fail = 2;
+	list_all();
+	put_node("", PODS("10.244.1.0/24"), "");
+	ck_assert_int_eq(addresses_changed, 1);
+	for (int i = 0; i < 40; i++) {
+		usleep(10000);
+		go_on();
+	}
+	ck_assert_int_eq(addresses_changed, 3);
+	ck_assert_int_eq(failed(), 0);
+}
+END_TEST
+
 START_TEST(many_failures_are_few_lines)
 {
 	FILE *before = stderr;
@@ -383,6 +403,7 @@ int main(void)
 	tc = tcase_create("failures");
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, what_changes_does_not_put_a_retry_off);
+	tcase_add_test(tc, addresses_that_did_not_fit_are_tried_again);
 	tcase_add_test(tc, many_failures_are_few_lines);
 	suite_add_tcase(suite, tc);
 	return run_suite(suite);

@@ -89,10 +89,11 @@ static void on_interfaces(void *context)
 		sync_own_changed(world->sync);
 }
 
-static void on_addresses(void *context)
+static int on_addresses(void *context)
 {
 	struct world *world = context;
 	const struct config *config = world->config;
+	int r;
 
 	for (size_t i = 0; i < world->own.n_addresses; i++) {
 		struct tables_address *address = &world->own.addresses[i];
@@ -101,8 +102,9 @@ static void on_addresses(void *context)
 			node_ports_serve(config->node_port_addresses, config->n_node_port_addresses,
 					 store_node(world->store), &address->addr, address->family);
 	}
-	tables_set_addresses(world->tables, world->own.addresses, world->own.n_addresses);
+	r = tables_set_addresses(world->tables, world->own.addresses, world->own.n_addresses);
 	checks_addresses(world->checks, world->own.addresses, world->own.n_addresses);
+	return r;
 }
 
 static int open_datapath(struct world *world, char error[512])
