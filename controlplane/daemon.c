@@ -30,9 +30,6 @@
 #include "controlplane/tables/datapath.h"
 #include "controlplane/tables/tables.h"
 
-/* Interfaces and addresses that one netlink burst can bring. */
-#define ADDRESSES_MAX 4096
-
 struct daemon {
 	const struct config *config;
 	uv_loop_t loop;
@@ -45,7 +42,8 @@ struct daemon {
 	struct view view;
 	struct host host;
 	struct attach_override *overrides; /* attach looks at them as long as it lives */
-	struct node_own own;		   /* room for ADDRESSES_MAX */
+	struct node_own own;
+	size_t own_room; /* for its addresses */
 	/* In the order they are made. */
 	struct datapath *datapath;
 	struct tables *tables;
@@ -60,11 +58,22 @@ struct daemon {
 
 static void take_address(void *context, const struct sl_addr *addr, uint8_t family)
 {
-	struct node_own *own = context;
+	struct daemon *daemon = context;
+	struct node_own *own = &daemon->own;
 
-	if (own->n_addresses < ADDRESSES_MAX)
-		own->addresses[own->n_addresses++] =
-			(struct tables_address) { .addr = *addr, .family = family };
+	if (own->n_addresses == daemon->own_room) {
+		size_t room = daemon->own_room ? daemon->own_room * 2 : 64;
+		void *larger = realloc(own->addresses, room * sizeof(*own->addresses));
+
+		if (!larger) {
+			log_error("daemon: addresses of this node: %s", strerror(ENOMEM));
+			return;
+		}
+		own->addresses = larger;
+		daemon->own_room = room;
+	}
+	own->addresses[own->n_addresses++] =
+		(struct tables_address) { .addr = *addr, .family = family };
 }
 
 static void take_iface(void *context, uint32_t ifindex, const struct sl_iface *iface)
@@ -92,7 +101,7 @@ static void on_interfaces(void *context)
 	attach_each_iface(daemon->attach, take_iface, daemon);
 	tables_prune_ifaces(daemon->tables, keep_iface, daemon);
 	own->n_addresses = 0;
-	attach_each_address(daemon->attach, take_address, own);
+	attach_each_address(daemon->attach, take_address, daemon);
 	own->snat = attach_node(daemon->attach);
 	sync_own_changed(daemon->sync);
 }
@@ -396,7 +405,6 @@ static int start(struct daemon *daemon, char error[512])
 
 	if (r < 0)
 		return r;
-	daemon->own.addresses = calloc(ADDRESSES_MAX, sizeof(*daemon->own.addresses));
 	daemon->store = store_new();
 	if (daemon->store)
 		r = start_checks(daemon, error);
@@ -405,7 +413,7 @@ static int start(struct daemon *daemon, char error[512])
 	sync.store = daemon->store;
 	sync.tables = daemon->tables;
 	sync.checks = daemon->checks;
-	daemon->sync = daemon->store && daemon->own.addresses ? sync_new(&sync) : NULL;
+	daemon->sync = daemon->store ? sync_new(&sync) : NULL;
 	if (!daemon->sync) {
 		snprintf(error, 512, "%s", strerror(ENOMEM));
 		return -ENOMEM;

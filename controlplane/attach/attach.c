@@ -32,7 +32,9 @@ struct picture {
 	struct inventory *inventory;
 	struct role *roles;
 	struct iface *ifaces;
-	struct sl_iface node; /* attach_node() */
+	struct sl_iface node;		      /* attach_node() */
+	const struct inventory_address **own; /* attach_each_address(), in the inventory's order */
+	size_t n_own;
 };
 
 struct attach {
@@ -49,9 +51,57 @@ static void picture_free(struct picture *picture)
 	inventory_free(picture->inventory);
 	free(picture->roles);
 	free(picture->ifaces);
+	free(picture->own);
 	free(picture);
 }
 SL_DEFINE_AUTO(picture)
+
+static bool is_node_address(const struct inventory_address *address)
+{
+	return !(address->flags & IFA_F_DADFAILED) &&
+	       !ip_is_loopback(&address->addr, address->family);
+}
+
+static int by_place(const void *left, const void *right)
+{
+	const struct inventory_address *a = *(const struct inventory_address *const *)left;
+	const struct inventory_address *b = *(const struct inventory_address *const *)right;
+
+	return (a > b) - (a < b);
+}
+
+static int by_address(const void *left, const void *right)
+{
+	const struct inventory_address *a = *(const struct inventory_address *const *)left;
+	const struct inventory_address *b = *(const struct inventory_address *const *)right;
+
+	return (a->family - b->family) ?: memcmp(&a->addr, &b->addr, sizeof(a->addr))
+				       ?: by_place(left, right);
+}
+
+/* Each once: links may share one, as point-to-point and bridged ones do. There
+ * can be one for each Service, as kube-proxy's IPVS mode leaves them. */
+static int find_own(struct picture *picture)
+{
+	const struct inventory *inventory = picture->inventory;
+	const struct inventory_address **own = calloc(inventory->n_addresses + 1, sizeof(*own));
+	size_t n = 0, kept = 0;
+
+	if (!own)
+		return -ENOMEM;
+	for (size_t i = 0; i < inventory->n_addresses; i++)
+		if (is_node_address(&inventory->addresses[i]))
+			own[n++] = &inventory->addresses[i];
+	qsort(own, n, sizeof(*own), by_address);
+	for (size_t i = 0; i < n; i++)
+		if (kept == 0 || own[kept - 1]->family != own[i]->family ||
+		    !ip_equal(&own[kept - 1]->addr, &own[i]->addr))
+			own[kept++] = own[i];
+	qsort(own, kept, sizeof(*own), by_place);
+	picture->own = own;
+	picture->n_own = kept;
+	return 0;
+}
 
 /* Reads and judges; nothing is attached yet. */
 static int picture_new(const struct attach_options *options, struct picture **ret, char error[512])
@@ -69,7 +119,7 @@ static int picture_new(const struct attach_options *options, struct picture **re
 	size_t n = picture->inventory->n_links;
 	picture->roles = calloc(n + 1, sizeof(picture->roles[0]));
 	picture->ifaces = calloc(n + 1, sizeof(picture->ifaces[0]));
-	if (!picture->roles || !picture->ifaces) {
+	if (!picture->roles || !picture->ifaces || find_own(picture)) {
 		snprintf(error, 512, "no memory for %zu interfaces", n);
 		return -ENOMEM;
 	}
@@ -358,30 +408,14 @@ struct sl_iface attach_node(const struct attach *attach)
 	return attach->now->node;
 }
 
-static bool is_node_address(const struct inventory_address *address)
-{
-	return !(address->flags & IFA_F_DADFAILED) &&
-	       !ip_is_loopback(&address->addr, address->family);
-}
-
 void attach_each_address(const struct attach *attach,
 			 void (*each)(void *context, const struct sl_addr *addr, uint8_t family),
 			 void *context)
 {
-	const struct inventory *inventory = attach->now->inventory;
+	const struct picture *now = attach->now;
 
-	for (size_t i = 0; i < inventory->n_addresses; i++) {
-		const struct inventory_address *address = &inventory->addresses[i];
-		bool seen = !is_node_address(address);
-
-		/* Links may share one, as point-to-point and bridged ones do. */
-		for (size_t k = 0; !seen && k < i; k++)
-			seen = inventory->addresses[k].family == address->family &&
-			       is_node_address(&inventory->addresses[k]) &&
-			       ip_equal(&inventory->addresses[k].addr, &address->addr);
-		if (!seen)
-			each(context, &address->addr, address->family);
-	}
+	for (size_t i = 0; i < now->n_own; i++)
+		each(context, &now->own[i]->addr, now->own[i]->family);
 }
 
 static json_t *describe_hooks(const struct attach *attach, const struct iface *iface)

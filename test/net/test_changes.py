@@ -5,7 +5,7 @@ import pytest
 
 from checks import (SILENCE_S, answered, ask, echo_on, every_way, frontends, held, port_of,
                     refused, silent, target_of)
-from sandbox import manifests, plan
+from sandbox import manifests, netns, plan
 from sandbox.daemon import eventually
 from sandbox.plan import FAMILIES
 from sandbox.sandbox import service_objects, service_of
@@ -189,6 +189,19 @@ def test_new_pod_link_is_attached_live(net):
 
     every_way(probe)
     assert _entries(net, "ifaces") == before, "the old link is forgotten"
+
+
+def test_node_may_have_thousands_of_addresses(net):
+    """As kube-proxy's IPVS mode leaves them: one for each Service."""
+    node, before = net.topology.name("node1"), _entries(net, "frontends4")
+    netns.ip(["link add many type bridge"] + [
+        f"address add 10.200.{i // 250}.{i % 250 + 1}/32 dev many" for i in range(5000)], node)
+    eventually(lambda: _entries(net, "frontends4") == before + 5000, what="all are known")
+    every_way(lambda proto, family: answered(
+        ask(net["client"], proto, frontends(net.steady, family)["node port"]),
+        {"pod11", "pod21"}))
+    netns.ip(["link delete many"], node)
+    eventually(lambda: _entries(net, "frontends4") == before, what="all are forgotten")
 
 
 def _entries(net, name):
