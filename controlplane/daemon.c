@@ -283,8 +283,10 @@ static int follow_interfaces(struct daemon *daemon, char error[512])
 	const struct config *config = daemon->config;
 
 	daemon->overrides = calloc(config->n_interfaces + 1, sizeof(*daemon->overrides));
-	if (!daemon->overrides)
+	if (!daemon->overrides) {
+		snprintf(error, 512, "%s", strerror(ENOMEM));
 		return -ENOMEM;
+	}
 	struct attach_options options = {
 		.loop = &daemon->loop,
 		.ingress = datapath_program(daemon->datapath, DATAPATH_INGRESS),
