@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "common/log.h"
 
@@ -174,13 +175,23 @@ void httpd_free(struct httpd *httpd)
 	MHD_stop_daemon(httpd->daemon);
 }
 
+/* Whether libmicrohttpd closes the socket when it can't start depends on what failed. */
+static void close_unless_closed(int fd, const struct stat *was)
+{
+	struct stat now;
+
+	if (!fstat(fd, &now) && now.st_dev == was->st_dev && now.st_ino == was->st_ino)
+		close(fd);
+}
+
 int httpd_new(const struct httpd_options *options, struct httpd **ret)
 {
 	sl_auto_mem struct httpd *httpd = calloc(1, sizeof(*httpd));
 	const union MHD_DaemonInfo *info;
+	struct stat socket;
 	int r;
 
-	if (!httpd) {
+	if (!httpd || fstat(options->fd, &socket)) {
 		close(options->fd);
 		return -ENOMEM;
 	}
@@ -191,8 +202,10 @@ int httpd_new(const struct httpd_options *options, struct httpd **ret)
 		MHD_OPTION_EXTERNAL_LOGGER, on_log, httpd, MHD_OPTION_LISTEN_SOCKET, options->fd,
 		MHD_OPTION_CONNECTION_LIMIT, options->clients_max, MHD_OPTION_CONNECTION_TIMEOUT,
 		(unsigned int)IDLE_TIMEOUT_S, MHD_OPTION_END);
-	if (!httpd->daemon)
+	if (!httpd->daemon) {
+		close_unless_closed(options->fd, &socket);
 		return -EIO;
+	}
 	info = MHD_get_daemon_info(httpd->daemon, MHD_DAEMON_INFO_EPOLL_FD);
 	r = info ? uv_poll_init(options->loop, &httpd->poll, info->epoll_fd) : UV_ENOTSUP;
 	if (r) {

@@ -6,6 +6,8 @@
 #include "controlplane/httpd/listen.h"
 #include "http_fixture.h"
 
+#include <sys/resource.h>
+
 #define CLIENTS_MAX 16
 
 static struct httpd *httpd;
@@ -185,6 +187,28 @@ START_TEST(freeing_hangs_up_and_closes_the_port)
 }
 END_TEST
 
+/* The port must not stay taken: the next attempt would fail for that. */
+START_TEST(a_server_that_can_not_start_gives_its_port_back)
+{
+	struct httpd_options options = { .loop = &loop, .name = "test", .clients_max = 1 };
+	struct rlimit limit, none_left;
+	struct httpd *other = NULL;
+	uint16_t other_port;
+	int r;
+
+	options.fd = fixture_listener("127.0.0.1", &other_port);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	none_left = limit;
+	none_left.rlim_cur = (rlim_t)options.fd + 1;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none_left), 0);
+	r = httpd_new(&options, &other);
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	ck_assert_int_lt(r, 0);
+	ck_assert_ptr_null(other);
+	ck_assert_int_eq(fixture_dial("127.0.0.1", other_port), -ECONNREFUSED);
+}
+END_TEST
+
 START_TEST(addresses_are_read)
 {
 	static const struct {
@@ -327,6 +351,7 @@ static Suite *suite(void)
 	tcase_add_test(server, a_connection_serves_many_requests);
 	tcase_add_test(server, idle_and_broken_clients_do_not_keep_others_waiting);
 	tcase_add_test(server, freeing_hangs_up_and_closes_the_port);
+	tcase_add_test(server, a_server_that_can_not_start_gives_its_port_back);
 	suite_add_tcase(s, server);
 	tcase_add_test(places, addresses_are_read);
 	tcase_add_test(places, what_is_no_address_is_refused);
