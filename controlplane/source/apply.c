@@ -133,7 +133,7 @@ bool source_apply(struct store *store, const json_t *object, bool removed)
 
 	if (changed < 0)
 		log_warn("source: %s; what was known of it stays", error);
-	else if (error[0])
+	else if (error[0] && changed > 0)
 		log_warn("source: %s", error);
 	return changed > 0;
 }

@@ -256,6 +256,22 @@ START_TEST(a_malformed_object_leaves_the_others)
 }
 END_TEST
 
+START_TEST(what_is_left_out_of_an_object_is_told_once)
+{
+	static const char page[] =
+		"{\"kind\":\"EndpointSliceList\",\"metadata\":{\"resourceVersion\":\"10\"},"
+		"\"items\":[{\"metadata\":{\"name\":\"names\",\"namespace\":\"default\"},"
+		"\"addressType\":\"FQDN\"}]}";
+
+	fake_list(FAKE_SLICE, 200, page);
+	fake_list(FAKE_SLICE, 200, page);
+	fake_watch(FAKE_SLICE, 410, "");
+	start();
+	UNTIL(fake_count(FAKE_SLICE, true) == 2);
+	ck_assert_uint_eq(logged("default/names: addressType: slice ignored"), 1);
+}
+END_TEST
+
 START_TEST(a_continue_that_expired_lists_all_in_one)
 {
 	list_services("a", "10", "t1");
@@ -642,6 +658,7 @@ int main(void)
 	tcase_add_test(list, a_list_that_is_cut_off_removes_nothing);
 	tcase_add_loop_test(list, what_is_no_list_removes_nothing, 0, (int)SL_COUNT(no_lists));
 	tcase_add_test(list, a_malformed_object_leaves_the_others);
+	tcase_add_test(list, what_is_left_out_of_an_object_is_told_once);
 	tcase_add_test(list, a_continue_that_expired_lists_all_in_one);
 	tcase_add_test(list, a_list_that_never_comes_is_given_up);
 	tcase_add_test(list, retry_after_is_honoured);
