@@ -108,6 +108,7 @@ static void run_one(struct check *check, struct world *world, const json_t *conn
 	char got[160], ep[IP_TEXT_MAX] = "";
 	uint8_t family;
 
+	wanted = wanted ? wanted : "";
 	family = strchr(json_string_value(json_object_get(packet, "src")), ':') ? 6 : 4;
 	fate = connect_to(world, packet, wanted, json_is_true(json_object_get(connection, "free")));
 	if (fate.verdict == VERDICT_DNAT)
