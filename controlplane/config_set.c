@@ -153,6 +153,15 @@ CONFIG_SETTER(config_set_choice)
 	return 0;
 }
 
+CONFIG_SETTER(config_set_masquerade)
+{
+	int err = config_set_choice(config, field, values, ret_bad, reason);
+
+	if (!err)
+		config->masquerade_set = true;
+	return err;
+}
+
 CONFIG_SETTER(config_set_flag)
 {
 	(void)ret_bad;

@@ -15,9 +15,10 @@ CONFIG_SETTER(config_set_node_name);
 CONFIG_SETTER(config_set_path); /* absolute */
 CONFIG_SETTER(config_set_text_field);
 CONFIG_SETTER(config_set_url);
-CONFIG_SETTER(config_set_word);	  /* one of the choices, stored as text */
-CONFIG_SETTER(config_set_choice); /* one of the choices, stored as its index */
-CONFIG_SETTER(config_set_flag);	  /* one of false and true, stored as bool */
+CONFIG_SETTER(config_set_word);	      /* one of the choices, stored as text */
+CONFIG_SETTER(config_set_choice);     /* one of the choices, stored as its index */
+CONFIG_SETTER(config_set_masquerade); /* the same, and that it was set */
+CONFIG_SETTER(config_set_flag);	      /* one of false and true, stored as bool */
 CONFIG_SETTER(config_set_number);
 CONFIG_SETTER(config_set_ports);
 CONFIG_SETTER(config_set_interfaces);

@@ -95,11 +95,13 @@ const struct config_field config_fields[] = {
 		  "them apart from net.ipv4.ip_local_port_range and the node ports." },
 
 	{ .heading = "Sources, and who is a pod",
-	  .name = "masquerade", .value = "MODE", .fallback = "minimal",
-	  .set = config_set_choice, AT(masquerade), .choices = masquerades,
+	  .name = "masquerade", .value = "MODE",
+	  .set = config_set_masquerade, AT(masquerade), .choices = masquerades,
 	  .help = "Whose source address becomes the node's. minimal: only where answers would not "
 		  "come back else; clients' addresses stay visible. compatible: wherever kube-proxy "
-		  "does it." },
+		  "does it. Default: what the run before had, of which the pinned maps are left; "
+		  "without one, compatible where kube-proxy's rules are in this network namespace, "
+		  "else minimal." },
 	{ .name = "masqueradeAll", .value = "BOOL", .fallback = "false",
 	  .set = config_set_flag, AT(masquerade_all), .choices = booleans,
 	  .help = "Every connection to a cluster IP gets the node's address, pods' too. Needs "

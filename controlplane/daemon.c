@@ -29,9 +29,12 @@
 #include "controlplane/sync.h"
 #include "controlplane/tables/datapath.h"
 #include "controlplane/tables/tables.h"
+#include "controlplane/takeover.h"
 
 struct daemon {
-	const struct config *config;
+	const struct config *config; /* `effective` */
+	struct config effective;     /* what was given, and what this start found; owns nothing */
+	struct takeover takeover;
 	uv_loop_t loop;
 	uv_signal_t term, interrupt;
 	int lock;
@@ -162,12 +165,14 @@ static json_t *on_status(void *context)
 	iso_time(daemon->started, started);
 	if (view_losses(&daemon->view, &losses, error))
 		losses = json_array();
-	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:o}", "instance",
-			 daemon->config->instance, "version", SLUICE_VERSION, "node",
+	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:{s:i, s:i}}",
+			 "instance", daemon->config->instance, "version", SLUICE_VERSION, "node",
 			 daemon->config->node_name, "pid", (int)getpid(), "startedAt", started,
 			 "uptime", (json_int_t)(time(NULL) - daemon->started), "source",
 			 source_status(daemon->source), "programmed", programmed, "latency",
-			 tables_latency(daemon->tables), "losses", losses);
+			 tables_latency(daemon->tables), "losses", losses, "masquerade",
+			 takeover_describe(&daemon->takeover), "snatPorts", "first",
+			 daemon->config->snat_first, "last", daemon->config->snat_last);
 }
 
 static json_t *on_attach(void *context)
@@ -261,6 +266,7 @@ static int open_datapath(struct daemon *daemon, char error[512])
 		return r;
 	log_info("daemon: datapath loaded pins=%s/%s maps=%s", daemon->root, config->instance,
 		 datapath_adopted(daemon->datapath) ? "adopted" : "new");
+	takeover_start(&daemon->effective, daemon->datapath, &daemon->takeover);
 	for (int i = 0; i < DATAPATH_MAP_MAX; i++)
 		daemon->view.fd[i] = datapath_map(daemon->datapath, i);
 	daemon->view.maps_folder = daemon->maps_folder;
@@ -454,7 +460,8 @@ static void stop(struct daemon *daemon)
 
 static void name_paths(struct daemon *daemon, const struct config *config)
 {
-	daemon->config = config;
+	daemon->effective = *config;
+	daemon->config = &daemon->effective;
 	snprintf(daemon->root, sizeof(daemon->root), "%s/sluice", config->bpffs);
 	snprintf(daemon->socket, sizeof(daemon->socket), "%s/%s.sock", config->run_dir,
 		 config->instance);

@@ -111,6 +111,7 @@ START_TEST(without_anything_there_are_defaults)
 	ck_assert_uint_eq(config->snat_first, 61000);
 	ck_assert_uint_eq(config->snat_last, 65535);
 	ck_assert_int_eq(config->masquerade, CONFIG_MASQUERADE_MINIMAL);
+	ck_assert(!config->masquerade_set);
 	ck_assert(!config->masquerade_all);
 	ck_assert(!config->source_ranges_everywhere);
 	ck_assert_int_eq(config->detect, CONFIG_DETECT_ROLE);
@@ -174,6 +175,7 @@ START_TEST(the_file_says_who_is_a_pod_and_who_is_masqueraded)
 		   "sourceRangesEverywhere: true\n");
 	load_ok("--config FILE");
 	ck_assert_int_eq(config->masquerade, CONFIG_MASQUERADE_COMPATIBLE);
+	ck_assert(config->masquerade_set);
 	ck_assert(config->masquerade_all);
 	ck_assert(config->source_ranges_everywhere);
 	ck_assert_int_eq(config->detect, CONFIG_DETECT_CLUSTER_CIDR);

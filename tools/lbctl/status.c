@@ -73,6 +73,25 @@ static void print_source(FILE *out, const json_t *status)
 		fputc('\n', out);
 }
 
+/* Whose source becomes the node's, and why it is so. */
+static void print_masquerade(FILE *out, const json_t *status)
+{
+	static const char *const texts[][2] = {
+		{ "configured", "set by the configuration" },
+		{ "adopted", "as in the run before" },
+		{ "kubeProxy", "taken over from kube-proxy" },
+		{ "default", "the default" },
+	};
+	const char *why = text_string(status, "masquerade.why");
+
+	if (!text_find(status, "masquerade"))
+		return;
+	for (size_t i = 0; i < SL_COUNT(texts); i++)
+		if (!strcmp(why, texts[i][0]))
+			why = texts[i][1];
+	fprintf(out, "Masquerade:  %s (%s)\n", text_string(status, "masquerade.mode"), why);
+}
+
 static void print_programmed(FILE *out, const json_t *status)
 {
 	const json_t *programmed = text_find(status, "programmed");
@@ -116,6 +135,7 @@ static int print(const struct lbctl *lbctl, const json_t *status)
 
 	print_daemon(lbctl->out, status);
 	print_source(lbctl->out, status);
+	print_masquerade(lbctl->out, status);
 	print_programmed(lbctl->out, status);
 	print_latency(lbctl->out, status);
 	if (!json_array_size(losses)) {
