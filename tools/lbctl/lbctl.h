@@ -19,7 +19,7 @@
 /* Documented in --help and docs/api.md. */
 enum lbctl_exit {
 	LBCTL_OK,
-	LBCTL_FAILED, /* the daemon answered with an error, or there is no such object */
+	LBCTL_FAILED, /* an error of the daemon, no such object, or doctor found something */
 	LBCTL_USAGE,
 	LBCTL_NO_DAEMON, /* and the verb needs it, or nothing is pinned either */
 };
@@ -37,7 +37,7 @@ struct lbctl {
 	bool no_headings, help, version;
 	const char *client, *service, *backend;
 	size_t limit;
-	const char *from, *to, *iface, *objects, *profile;
+	const char *from, *to, *iface, *objects, *profile, *policies;
 	bool local;
 	/* the rest of the command line */
 	const char *words[WORDS_MAX];
@@ -81,6 +81,7 @@ enum option_group {
 	OPTION_GLOBAL = 1 << 0,
 	OPTION_FLOW_FILTER = 1 << 1,
 	OPTION_EXPLAIN = 1 << 2,
+	OPTION_DOCTOR = 1 << 3,
 };
 
 /*
@@ -120,7 +121,7 @@ extern const struct verb verb_help, verb_version;
 
 extern const struct verb verb_status, verb_attach, verb_map_list;
 extern const struct verb verb_service_list, verb_service_get;
-extern const struct verb verb_backend_list, verb_flow_list, verb_explain;
+extern const struct verb verb_backend_list, verb_flow_list, verb_explain, verb_doctor;
 
 /* lbctl.c */
 

@@ -38,6 +38,8 @@ static const struct option {
 	  "without the daemon: manifests to explain by" },
 	{ OPTION_EXPLAIN, 0, "profile", "FILE", OPTION_TEXT, offsetof(struct lbctl, profile),
 	  "without the daemon: what the node is" },
+	{ OPTION_DOCTOR, 0, "policies", "FILE", OPTION_TEXT, offsetof(struct lbctl, policies),
+	  "NetworkPolicies to look at, YAML or JSON; -: standard input" },
 	{ OPTION_GLOBAL, 'i', "instance", "NAME", OPTION_TEXT, offsetof(struct lbctl, instance),
 	  "instance of sluiced to look into [default]" },
 	{ OPTION_GLOBAL, 'o', "output", "FORMAT", OPTION_FORMAT, offsetof(struct lbctl, format),
