@@ -392,7 +392,8 @@ struct sl_node {
 	/* 1: SNAT happens at the egress of any interface, not of tunnels only. */
 	__u8 compatible;
 	__u8 was_compatible; /* 1: flows of then may live, with their SNAT there */
-	__u8 pad[2];
+	__u8 taken_over;     /* 1: compatible for kube-proxy's sake; for the daemon alone */
+	__u8 pad;
 	struct sl_prefix4 pods4;
 	struct sl_prefix6 pods6;
 	struct sl_prefix4 services4[SL_SERVICE_CIDRS]; /* ServiceCIDRs (S-122) */

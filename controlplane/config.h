@@ -65,6 +65,7 @@ struct config {
 	uint16_t snat_first, snat_last; /* "snatPorts: 61000-65535" */
 	enum config_masquerade masquerade;
 	bool masquerade_set; /* by a flag or the file; else takeover.h decides */
+	bool taken_over;     /* takeover.h: compatible for kube-proxy's sake */
 	bool masquerade_all; /* S-132 */
 	enum config_detect detect;
 	struct config_prefixes cluster_cidrs; /* at most one of each family */

@@ -99,9 +99,9 @@ const struct config_field config_fields[] = {
 	  .set = config_set_masquerade, AT(masquerade), .choices = masquerades,
 	  .help = "Whose source address becomes the node's. minimal: only where answers would not "
 		  "come back else; clients' addresses stay visible. compatible: wherever kube-proxy "
-		  "does it. Default: what the run before had, of which the pinned maps are left; "
-		  "without one, compatible where kube-proxy's rules are in this network namespace, "
-		  "else minimal." },
+		  "does it. Default: compatible where kube-proxy's rules are in this network namespace "
+		  "when the first run starts, and so in all runs that adopt its pinned maps; else "
+		  "minimal." },
 	{ .name = "masqueradeAll", .value = "BOOL", .fallback = "false",
 	  .set = config_set_flag, AT(masquerade_all), .choices = booleans,
 	  .help = "Every connection to a cluster IP gets the node's address, pods' too. Needs "

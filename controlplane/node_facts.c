@@ -121,6 +121,7 @@ void node_facts_fill(const struct config *config, const struct store *store,
 	fill_addresses(own, ret);
 	/* masqueradeAll, too, translates what leaves towards any endpoint. */
 	ret->entry.compatible = compatible;
+	ret->entry.taken_over = config->taken_over;
 
 	ret->resolve.compatible = compatible;
 	ret->resolve.masquerade_all = config->masquerade_all;

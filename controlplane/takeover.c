@@ -17,17 +17,24 @@ struct takeover takeover_decide(const struct takeover_facts *facts)
 {
 	static const struct sl_node unwritten;
 	struct takeover ret = { .mode = CONFIG_MASQUERADE_MINIMAL, .why = TAKEOVER_DEFAULT };
+	const struct sl_node *adopted = facts->adopted;
+
+	if (adopted && !memcmp(adopted, &unwritten, sizeof(unwritten)))
+		adopted = NULL;
 
 	if (facts->configured) {
 		ret.mode = *facts->configured;
 		ret.why = TAKEOVER_CONFIGURED;
-	} else if (facts->adopted && memcmp(facts->adopted, &unwritten, sizeof(unwritten)) != 0) {
-		ret.mode = facts->adopted->compatible ? CONFIG_MASQUERADE_COMPATIBLE
-						      : CONFIG_MASQUERADE_MINIMAL;
+	} else if (adopted && adopted->taken_over) {
+		ret.mode = CONFIG_MASQUERADE_COMPATIBLE;
+		ret.why = TAKEOVER_ADOPTED;
+		ret.taken_over = true;
+	} else if (adopted && !adopted->compatible) {
 		ret.why = TAKEOVER_ADOPTED;
 	} else if (facts->kube_proxy) {
 		ret.mode = CONFIG_MASQUERADE_COMPATIBLE;
 		ret.why = TAKEOVER_KUBE_PROXY;
+		ret.taken_over = true;
 		snprintf(ret.found, sizeof(ret.found), "%s", facts->kube_proxy);
 	}
 	return ret;
@@ -37,7 +44,7 @@ static void report(const struct takeover *takeover)
 {
 	const char *mode = modes[takeover->mode];
 
-	if (takeover->why == TAKEOVER_ADOPTED)
+	if (takeover->why == TAKEOVER_ADOPTED && takeover->taken_over)
 		log_info("takeover: masquerade=%s as in the run before; --masquerade changes it",
 			 mode);
 	else if (takeover->why == TAKEOVER_KUBE_PROXY)
@@ -68,6 +75,7 @@ void takeover_start(struct config *config, const struct datapath *datapath, stru
 			 "masquerade=%s",
 			 strerror(-r), modes[ret->mode]);
 	config->masquerade = ret->mode;
+	config->taken_over = ret->taken_over;
 	report(ret);
 }
 

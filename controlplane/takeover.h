@@ -6,7 +6,7 @@
  *
  * Whoever replaces kube-proxy has policies and firewalls that may rely on the
  * node's address, so such a start is compatible, and stays so over restarts,
- * when kube-proxy's rules are long gone.
+ * when kube-proxy's rules are long gone. What was configured ends with its flag.
  */
 
 #include <jansson.h>
@@ -18,7 +18,7 @@
 
 enum takeover_why {
 	TAKEOVER_CONFIGURED, /* by a flag or the file */
-	TAKEOVER_ADOPTED,    /* what the run before had */
+	TAKEOVER_ADOPTED,    /* what the run before had, and was not told */
 	TAKEOVER_KUBE_PROXY, /* its rules are in this network namespace */
 	TAKEOVER_DEFAULT,
 };
@@ -26,6 +26,7 @@ enum takeover_why {
 struct takeover {
 	enum config_masquerade mode;
 	enum takeover_why why;
+	bool taken_over; /* to be kept: compatible for kube-proxy's sake */
 	char found[128]; /* with TAKEOVER_KUBE_PROXY: the first that was found */
 };
 
@@ -38,7 +39,7 @@ struct takeover_facts {
 /* Pure. An adopted entry that was never written says nothing. */
 struct takeover takeover_decide(const struct takeover_facts *facts);
 
-/* Gathers the facts, decides, writes a line to the log, and sets config->masquerade. */
+/* Gathers the facts, decides, writes a line to the log, and sets both in `config`. */
 void takeover_start(struct config *config, const struct datapath *datapath, struct takeover *ret);
 
 /* For Status, a new reference: { "mode", "why" }. */

@@ -93,6 +93,15 @@ def test_it_stays_compatible_when_the_rules_are_gone_until_told_otherwise(net):
     assert masquerade(net) == ("minimal", "adopted")
 
 
+def test_what_was_configured_ends_with_its_flag(net):
+    first_start(net, "--masquerade", "compatible")
+    client_is_seen(net, as_node=True)
+    net.daemon.stop()
+    net.daemon.start()
+    assert masquerade(net) == ("minimal", "default")
+    client_is_seen(net, as_node=False)
+
+
 def test_what_is_configured_wins_over_kube_proxys_rules(net):
     run(net, KUBE_PROXY["nftables ip"])
     first_start(net, "--masquerade", "minimal")

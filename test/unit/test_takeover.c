@@ -11,7 +11,12 @@ static const enum config_masquerade minimal = CONFIG_MASQUERADE_MINIMAL;
 static const enum config_masquerade compatible = CONFIG_MASQUERADE_COMPATIBLE;
 static const struct sl_node unwritten;
 static const struct sl_node was_minimal = { .detect4 = SL_DETECT_INTERFACE };
-static const struct sl_node was_compatible = { .detect4 = SL_DETECT_INTERFACE, .compatible = 1 };
+static const struct sl_node was_told = { .detect4 = SL_DETECT_INTERFACE, .compatible = 1 };
+static const struct sl_node taken_over = {
+	.detect4 = SL_DETECT_INTERFACE,
+	.compatible = 1,
+	.taken_over = 1,
+};
 /* Compatible once, minimal at last. */
 static const struct sl_node has_flows = { .detect4 = SL_DETECT_INTERFACE, .was_compatible = 1 };
 
@@ -24,6 +29,7 @@ static void decides(const struct takeover_facts *facts, enum config_masquerade m
 
 	ck_assert_int_eq(got.mode, mode);
 	ck_assert_int_eq(got.why, why);
+	ck_assert_int_eq(got.taken_over, mode == compatible && why != TAKEOVER_CONFIGURED);
 }
 
 START_TEST(a_new_node_is_minimal)
@@ -45,7 +51,7 @@ START_TEST(what_is_configured_wins_over_all)
 {
 	struct takeover_facts facts = {
 		.configured = &minimal,
-		.adopted = &was_compatible,
+		.adopted = &taken_over,
 		.kube_proxy = RULES,
 	};
 
@@ -55,18 +61,28 @@ START_TEST(what_is_configured_wins_over_all)
 }
 END_TEST
 
-START_TEST(a_restart_stays_what_it_was_with_or_without_rules)
+START_TEST(a_takeover_and_a_default_stay_over_restarts)
 {
 	for (int rules = 0; rules < 2; rules++) {
 		struct takeover_facts facts = { .kube_proxy = rules ? RULES : NULL };
 
-		facts.adopted = &was_compatible;
+		facts.adopted = &taken_over;
 		decides(&facts, compatible, TAKEOVER_ADOPTED);
 		facts.adopted = &was_minimal;
 		decides(&facts, minimal, TAKEOVER_ADOPTED);
 		facts.adopted = &has_flows;
 		decides(&facts, minimal, TAKEOVER_ADOPTED);
 	}
+}
+END_TEST
+
+START_TEST(what_was_configured_ends_with_its_flag)
+{
+	struct takeover_facts facts = { .adopted = &was_told };
+
+	decides(&facts, minimal, TAKEOVER_DEFAULT);
+	facts.kube_proxy = RULES;
+	decides(&facts, compatible, TAKEOVER_KUBE_PROXY);
 }
 END_TEST
 
@@ -119,7 +135,8 @@ int main(void)
 	tcase_add_test(tc, a_new_node_is_minimal);
 	tcase_add_test(tc, a_takeover_from_kube_proxy_is_compatible_and_says_what_it_found);
 	tcase_add_test(tc, what_is_configured_wins_over_all);
-	tcase_add_test(tc, a_restart_stays_what_it_was_with_or_without_rules);
+	tcase_add_test(tc, a_takeover_and_a_default_stay_over_restarts);
+	tcase_add_test(tc, what_was_configured_ends_with_its_flag);
 	tcase_add_test(tc, maps_that_nobody_wrote_say_nothing);
 	tcase_add_test(tc, chains_are_told_by_kube_proxys_names);
 	tcase_add_test(tc, status_names_mode_and_reason);
