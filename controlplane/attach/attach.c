@@ -261,10 +261,20 @@ static void tell(const struct attach *attach, const struct picture *next, size_t
 	}
 }
 
-/* The next interface with a role, from `i` on. */
+/*
+ * Has the datapath to know of it? A bridge too, without a program: routes lead
+ * to it, and its address is the source of what leaves by its ports (S-137).
+ */
+static bool is_ours(const struct picture *picture, size_t i)
+{
+	return picture->roles[i].role != SL_ROLE_NONE ||
+	       strcmp(picture->inventory->links[i].kind, "bridge") == 0;
+}
+
+/* The next interface of ours, from `i` on. */
 static size_t next_of_ours(const struct picture *picture, size_t i)
 {
-	while (i < picture->inventory->n_links && picture->roles[i].role == SL_ROLE_NONE)
+	while (i < picture->inventory->n_links && !is_ours(picture, i))
 		i++;
 	return i;
 }
@@ -400,7 +410,7 @@ bool attach_has_iface(const struct attach *attach, uint32_t ifindex)
 {
 	ssize_t at = place(attach->now, ifindex);
 
-	return at >= 0 && attach->now->roles[at].role != SL_ROLE_NONE;
+	return at >= 0 && is_ours(attach->now, (size_t)at);
 }
 
 struct sl_iface attach_node(const struct attach *attach)

@@ -66,7 +66,8 @@ int attach_new(const struct attach_options *options, struct attach **ret, char e
 void attach_free(struct attach *attach);
 SL_DEFINE_AUTO(attach)
 
-/* Calls `each` for every interface with a role other than SL_ROLE_NONE. */
+/* Calls `each` for every interface with a role other than SL_ROLE_NONE, and for
+ * bridges, whose addresses are the source of what leaves by them (S-137). */
 void attach_each_iface(const struct attach *attach,
 		       void (*each)(void *context, uint32_t ifindex, const struct sl_iface *iface),
 		       void *context);

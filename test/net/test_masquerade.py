@@ -33,8 +33,10 @@ def _net(request, make_sandbox):
 
 
 def seen(net, pod, family):
-    """The node's addresses that a pod may see."""
+    """The node's addresses that a pod may see: those of the interface that leads to it."""
     if plan.node_of(pod) == "node1":
+        if net.topology.pods == "bridge":
+            return {plan.gateway("node1", family)}
         return {plan.gateway("node1", family), plan.node_address("node1", family)}
     if net.topology.between == "vxlan":
         return {plan.host(plan.POD_NETWORKS["node1"][family], 0)}
@@ -164,6 +166,23 @@ def test_clients_with_one_port_are_told_apart(net):
             for number in (1, 2, 3):
                 report = net["client"].release(key=number)
                 assert report["servers"] == {pod: 1} and not report["lost"], report
+
+
+def test_bridge_interface_tells_pods_by_their_bridge(net):
+    """S-130. Without such a bridge nobody is a pod."""
+    net.daemon.stop()
+    net.daemon.start("--detect-local-mode", "bridgeInterface", "--bridge-interface", "cni0")
+    try:
+        def probe(proto, family):
+            kept = {plan.pod_address("pod12", family)}
+            answered(ask(net["pod12"], proto, frontends(net.local, family)["cluster IP"]),
+                     {"pod11"}, kept if net.topology.pods == "bridge"
+                     else seen(net, "pod11", family))
+
+        every_way(probe)
+    finally:
+        net.daemon.stop()
+        net.daemon.start()
 
 
 def test_flows_survive_kill_9_and_a_restart_as_minimal(net):

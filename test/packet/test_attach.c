@@ -181,6 +181,25 @@ START_TEST(ports_of_a_bridge_are_attached_to_and_the_bridge_is_not)
 }
 END_TEST
 
+START_TEST(a_bridge_is_told_with_its_address_as_it_changes)
+{
+	ip("link add br0 up type bridge");
+	ip("address add 10.9.0.1/24 dev br0");
+	add_veth("pod1");
+	ip("link set pod1 master br0");
+	start(&first);
+
+	uint32_t bridge = if_nametoindex("br0");
+	ck_assert(attach_has_iface(attach, bridge));
+	ck_assert_str_eq(snat4(bridge), "10.9.0.1");
+	ip("address add 10.8.0.1/24 dev br0");
+	ip("address del 10.9.0.1/24 dev br0");
+	AWAIT(strcmp(snat4(bridge), "10.8.0.1") == 0);
+	ip("link del br0");
+	AWAIT(!attach_has_iface(attach, bridge));
+}
+END_TEST
+
 START_TEST(what_is_nothing_to_us_is_described_with_a_reason)
 {
 	ip("link add v0 type veth peer name v1");
@@ -446,11 +465,11 @@ START_TEST(what_concerns_no_answer_is_not_told)
 	start(&first);
 	changes = 0;
 	ip("link set up0 mtu 1400");
-	ip("link add br0 type bridge");
+	ip("link add v0 type veth peer name v1");
 	ip("route add 203.0.113.0/24 via 192.0.2.1");
 	run_ms(100);
 	ck_assert_int_eq(changes, 0);
-	ck_assert_str_eq(described("br0", "role"), "none");
+	ck_assert_str_eq(described("v0", "role"), "none");
 }
 END_TEST
 
@@ -519,6 +538,7 @@ static void add_tests(TCase *tc)
 	tcase_add_test(tc, a_driver_without_native_xdp_fails_where_xdp_is_switched_on);
 	tcase_add_test(tc, a_tunnel_gets_tcx_both_ways);
 	tcase_add_test(tc, ports_of_a_bridge_are_attached_to_and_the_bridge_is_not);
+	tcase_add_test(tc, a_bridge_is_told_with_its_address_as_it_changes);
 	tcase_add_test(tc, what_is_nothing_to_us_is_described_with_a_reason);
 	tcase_add_test(tc, an_override_wins_over_what_was_found);
 	tcase_add_test(tc, a_new_veth_is_attached_to_as_it_comes);
