@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/stat.h>
 
 #include "common/log.h"
@@ -26,6 +27,17 @@ struct httpd {
 	uv_poll_t poll;
 	uv_timer_t timer;
 	int open_handles;
+	LIST_HEAD(, httpd_waiting) waiting;
+};
+
+/* Lives until it was answered and libmicrohttpd is done with the request. */
+struct httpd_waiting {
+	struct httpd *httpd; /* NULL: it is gone */
+	struct MHD_Connection *connection;
+	struct httpd_response response;
+	bool replied;
+	bool completed;
+	LIST_ENTRY(httpd_waiting) entry;
 };
 
 /* What libmicrohttpd hands through its iterators. */
@@ -95,17 +107,45 @@ static bool announces_body(struct MHD_Connection *connection)
 					   MHD_HTTP_HEADER_TRANSFER_ENCODING);
 }
 
+struct httpd_waiting *httpd_wait(const struct httpd_request *request)
+{
+	if (!announces_body(request->connection))
+		*request->waiting = calloc(1, sizeof(**request->waiting));
+	return *request->waiting;
+}
+
+/* Answers at once, or lets the client wait and notes that in `*state`. */
+static enum MHD_Result answer(struct httpd *httpd, const struct httpd_request *request,
+			      void **state)
+{
+	struct MHD_Connection *connection = request->connection;
+	struct httpd_response response = {};
+	struct httpd_waiting *waiting;
+
+	httpd->options.answer(httpd->options.context, request, &response);
+	waiting = *request->waiting;
+	if (!waiting)
+		return respond(connection, &response);
+	waiting->httpd = httpd;
+	waiting->connection = connection;
+	LIST_INSERT_HEAD(&httpd->waiting, waiting, entry);
+	*state = waiting;
+	MHD_suspend_connection(connection);
+	return MHD_YES;
+}
+
+/* `*state` is NULL with a request's header, then the httpd or who waits. */
 static enum MHD_Result on_request(void *httpd_, struct MHD_Connection *connection, const char *url,
 				  const char *method, const char *version, const char *upload,
 				  size_t *upload_size, void **state)
 {
-	const struct httpd *httpd = httpd_;
+	struct httpd_waiting *waiting = NULL;
 	const struct httpd_request request = {
 		.method = method,
 		.path = url,
 		.connection = connection,
+		.waiting = &waiting,
 	};
-	struct httpd_response response = {};
 
 	(void)version;
 	(void)upload;
@@ -115,8 +155,37 @@ static enum MHD_Result on_request(void *httpd_, struct MHD_Connection *connectio
 		return MHD_YES; /* the answer comes with the next call */
 	}
 	*upload_size = 0;
-	httpd->options.answer(httpd->options.context, &request, &response);
-	return respond(connection, &response);
+	if (*state && *state != httpd_) {
+		struct httpd_response response;
+
+		waiting = *state;
+		response = waiting->response;
+		waiting->response.body = NULL;
+		return respond(connection, &response);
+	}
+	return answer(httpd_, &request, state);
+}
+
+static void free_if_done(struct httpd_waiting *waiting)
+{
+	if (!waiting->replied || !waiting->completed)
+		return;
+	free(waiting->response.body);
+	free(waiting);
+}
+
+static void on_completed(void *httpd, struct MHD_Connection *connection, void **state,
+			 enum MHD_RequestTerminationCode why)
+{
+	struct httpd_waiting *waiting = *state;
+
+	(void)connection;
+	(void)why;
+	*state = NULL;
+	if (!waiting || (void *)waiting == httpd)
+		return;
+	waiting->completed = true;
+	free_if_done(waiting);
 }
 
 static void on_log(void *httpd_, const char *format, va_list args)
@@ -157,6 +226,36 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 	run(poll->data);
 }
 
+void httpd_reply(struct httpd_waiting *waiting, const struct httpd_response *response)
+{
+	struct httpd *httpd = waiting->httpd;
+
+	waiting->response = *response;
+	waiting->replied = true;
+	if (!httpd) {
+		free_if_done(waiting);
+		return;
+	}
+	LIST_REMOVE(waiting, entry);
+	MHD_resume_connection(waiting->connection);
+	run(httpd);
+}
+
+/* Those who still wait are hung up on: libmicrohttpd can't stop before. */
+static void dismiss(struct httpd *httpd)
+{
+	struct httpd_waiting *waiting;
+
+	if (LIST_EMPTY(&httpd->waiting))
+		return;
+	while ((waiting = LIST_FIRST(&httpd->waiting))) {
+		LIST_REMOVE(waiting, entry);
+		waiting->httpd = NULL;
+		MHD_resume_connection(waiting->connection);
+	}
+	MHD_run(httpd->daemon);
+}
+
 static void on_close(uv_handle_t *handle)
 {
 	struct httpd *httpd = handle->data;
@@ -169,6 +268,7 @@ void httpd_free(struct httpd *httpd)
 {
 	if (!httpd)
 		return;
+	dismiss(httpd);
 	uv_poll_stop(&httpd->poll);
 	uv_close((uv_handle_t *)&httpd->poll, on_close);
 	uv_close((uv_handle_t *)&httpd->timer, on_close);
@@ -198,10 +298,11 @@ int httpd_new(const struct httpd_options *options, struct httpd **ret)
 	httpd->options = *options;
 	/* From here on the socket is libmicrohttpd's. */
 	httpd->daemon = MHD_start_daemon(
-		MHD_USE_EPOLL | MHD_USE_ERROR_LOG, 0, NULL, NULL, on_request, httpd,
-		MHD_OPTION_EXTERNAL_LOGGER, on_log, httpd, MHD_OPTION_LISTEN_SOCKET, options->fd,
-		MHD_OPTION_CONNECTION_LIMIT, options->clients_max, MHD_OPTION_CONNECTION_TIMEOUT,
-		(unsigned int)IDLE_TIMEOUT_S, MHD_OPTION_END);
+		MHD_USE_EPOLL | MHD_USE_ERROR_LOG | (options->waits ? MHD_ALLOW_SUSPEND_RESUME : 0),
+		0, NULL, NULL, on_request, httpd, MHD_OPTION_EXTERNAL_LOGGER, on_log, httpd,
+		MHD_OPTION_NOTIFY_COMPLETED, on_completed, httpd, MHD_OPTION_LISTEN_SOCKET,
+		options->fd, MHD_OPTION_CONNECTION_LIMIT, options->clients_max,
+		MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_TIMEOUT_S, MHD_OPTION_END);
 	if (!httpd->daemon) {
 		close_unless_closed(options->fd, &socket);
 		return -EIO;

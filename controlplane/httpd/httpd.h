@@ -3,8 +3,8 @@
 
 /*
  * HTTP/1.1 on one listening socket, served by libmicrohttpd on a libuv loop's
- * thread. Answers are made whole and at once by a callback; what clients send
- * as a body is not read.
+ * thread. Answers are made whole by a callback, at once or, for those that take
+ * long, later; what clients send as a body is not read.
  */
 
 #include <stdbool.h>
@@ -16,8 +16,9 @@ struct httpd;
 
 struct httpd_request {
 	const char *method;
-	const char *path; /* decoded, without the query */
-	void *connection; /* for httpd_each_query() */
+	const char *path;		/* decoded, without the query */
+	void *connection;		/* for httpd_each_query() */
+	struct httpd_waiting **waiting; /* for httpd_wait() */
 };
 
 #define HTTPD_HEADERS_MAX 4
@@ -39,6 +40,7 @@ struct httpd_options {
 	int fd;		  /* listening, not blocking; httpd_new() takes it, also when it fails */
 	const char *name; /* who speaks in the log; must outlive the server */
 	unsigned int clients_max;
+	bool waits; /* httpd_wait() is used, which takes a descriptor more */
 	/* Fills in the response, which comes zeroed. HEAD needs no care. */
 	void (*answer)(void *context, const struct httpd_request *request,
 		       struct httpd_response *response);
@@ -63,3 +65,15 @@ void httpd_header(struct httpd_response *response, const char *name, const char 
 void httpd_each_query(const struct httpd_request *request,
 		      void (*each)(void *context, const char *name, const char *value),
 		      void *context);
+
+/*
+ * From `answer`: the client waits, and the response that `answer` fills in is
+ * not used. NULL without memory, or for a request with a body.
+ */
+struct httpd_waiting *httpd_wait(const struct httpd_request *request);
+
+/*
+ * Answers it, from outside of `answer`, on the loop's thread; the response's
+ * body is given away. Has to be called once, also after httpd_free().
+ */
+void httpd_reply(struct httpd_waiting *waiting, const struct httpd_response *response);

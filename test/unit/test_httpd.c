@@ -13,6 +13,8 @@
 static struct httpd *httpd;
 static uint16_t port;
 static char asked[512]; /* what the callback was asked, and the query */
+static struct httpd_waiting *waiting[2];
+static size_t n_waiting;
 
 static void note_query(void *context, const char *name, const char *value)
 {
@@ -28,6 +30,11 @@ static void answer(void *context, const struct httpd_request *request,
 	httpd_each_query(request, note_query, NULL);
 	if (!strcmp(request->path, "/silent"))
 		return;
+	if (!strcmp(request->path, "/wait")) {
+		waiting[n_waiting] = httpd_wait(request);
+		n_waiting += waiting[n_waiting] != NULL;
+		return;
+	}
 	response->status = !strcmp(request->path, "/busy") ? 503 : 200;
 	response->body = strdup(asked);
 	httpd_header(response, "X-Number", "%d", 17);
@@ -40,12 +47,14 @@ static void start(void)
 		.loop = &loop,
 		.name = "test",
 		.clients_max = CLIENTS_MAX,
+		.waits = true,
 		.answer = answer,
 		.context = &port,
 	};
 
 	fixture_begin();
 	asked[0] = 0;
+	n_waiting = 0;
 	options.fd = fixture_listener("127.0.0.1", &port);
 	ck_assert_int_eq(httpd_new(&options, &httpd), 0);
 }
@@ -336,6 +345,85 @@ START_TEST(a_port_that_is_taken_is_an_error)
 }
 END_TEST
 
+/* A client that asks for /wait, and is known to the callback. */
+static int dial_and_wait(void)
+{
+	size_t n = n_waiting + 1;
+	int fd = fixture_dial("127.0.0.1", port);
+
+	fixture_send(fd, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+	while (n_waiting < n)
+		fixture_turn();
+	return fd;
+}
+
+static void reply(size_t i, const char *body)
+{
+	const struct httpd_response response = { .status = 202, .body = strdup(body) };
+
+	httpd_reply(waiting[i], &response);
+}
+
+START_TEST(clients_wait_while_others_are_served)
+{
+	struct fixture_reply got;
+	int first = dial_and_wait(), second = dial_and_wait();
+
+	ask("GET", "/x", &got);
+	ck_assert_str_eq(got.body, "GET /x");
+	reply(1, "second!");
+	fixture_read(second, "second!", &got);
+	ck_assert_int_eq(got.status, 202);
+	reply(0, "first!");
+	fixture_read(first, "first!", &got);
+	ck_assert_int_eq(got.status, 202);
+	fixture_send(first, "GET /again HTTP/1.1\r\nHost: x\r\n\r\n");
+	fixture_read(first, "GET /again", &got);
+	ck_assert_int_eq(got.status, 200);
+	close(first);
+	close(second);
+}
+END_TEST
+
+START_TEST(a_client_that_hung_up_while_it_waited_is_replied_to)
+{
+	struct fixture_reply got;
+
+	close(dial_and_wait());
+	fixture_turn();
+	reply(0, "too late");
+	ask("GET", "/x", &got);
+	ck_assert_int_eq(got.status, 200);
+}
+END_TEST
+
+START_TEST(freeing_hangs_up_on_those_who_wait)
+{
+	char text[16];
+	int fd = dial_and_wait();
+
+	httpd_free(httpd);
+	httpd = NULL;
+	ck_assert_int_eq(recv(fd, text, sizeof(text), 0), 0);
+	reply(0, "to nobody");
+	close(fd);
+}
+END_TEST
+
+/* The rest of its body would be taken for an answer's request. */
+START_TEST(a_request_with_a_body_can_not_wait)
+{
+	struct fixture_reply got;
+	int fd = fixture_dial("127.0.0.1", port);
+
+	fixture_send(fd, "POST /wait HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\nbegin");
+	fixture_read(fd, NULL, &got);
+	ck_assert_str_eq(got.text, "");
+	ck_assert_uint_eq(n_waiting, 0);
+	close(fd);
+}
+END_TEST
+
 static Suite *suite(void)
 {
 	Suite *s = suite_create("httpd");
@@ -352,6 +440,10 @@ static Suite *suite(void)
 	tcase_add_test(server, idle_and_broken_clients_do_not_keep_others_waiting);
 	tcase_add_test(server, freeing_hangs_up_and_closes_the_port);
 	tcase_add_test(server, a_server_that_can_not_start_gives_its_port_back);
+	tcase_add_test(server, clients_wait_while_others_are_served);
+	tcase_add_test(server, a_client_that_hung_up_while_it_waited_is_replied_to);
+	tcase_add_test(server, freeing_hangs_up_on_those_who_wait);
+	tcase_add_test(server, a_request_with_a_body_can_not_wait);
 	suite_add_tcase(s, server);
 	tcase_add_test(places, addresses_are_read);
 	tcase_add_test(places, what_is_no_address_is_refused);
