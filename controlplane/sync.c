@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "common/log.h"
 #include "controlplane/resolve/resolve.h"
@@ -32,10 +33,20 @@ struct sync {
 	bool node_waited;
 	bool addresses_failed; /* the last time they were told */
 	bool synced;
-	bool full;     /* this pass goes over all services */
+	bool full;     /* this pass tries all services that failed again */
+	bool all;      /* this pass goes over all services */
 	size_t failed; /* services that are not as they should be */
 	size_t failed_now;
+	struct runs runs;
 };
+
+static int64_t wall_ns(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
 
 /* S-250; a folder of manifests is complete as it is. */
 static bool knows_node(const struct sync *sync)
@@ -94,8 +105,10 @@ static void read_node(struct sync *sync, bool own_changed)
 		!ip_equal(&facts.ip6, &sync->node.ip6);
 	if (!sync->read || memcmp(&facts.entry, &sync->facts.entry, sizeof(facts.entry)) != 0)
 		tables_set_node(sync->options.tables, &facts.entry);
-	if (set_resolve_node(sync, &facts))
+	if (set_resolve_node(sync, &facts)) {
 		store_touch_all(sync->options.store);
+		sync->all = true;
+	}
 	memcpy(&sync->facts, &facts, sizeof(facts));
 	sync->node_version = version;
 	sync->read = true;
@@ -132,7 +145,11 @@ static void apply(struct sync *sync, const struct store_service *s)
 
 		log_message(told ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "sync: %s", error);
 		sync->failed_now++;
+		return;
 	}
+	for (size_t i = 0; i < s->n_triggers; i++)
+		runs_programmed(&sync->runs, s->triggers[i].family == 6 ? RUNS_IPV6 : RUNS_IPV4,
+				s->triggers[i].when_ns);
 }
 
 static bool ready(const struct sync *sync)
@@ -161,6 +178,8 @@ static void finish_pass(struct sync *sync)
 	uv_idle_stop(sync->idle);
 	count_failed(sync);
 	checks_finished(sync->options.checks, !sync->failed);
+	runs_end(&sync->runs, !sync->failed, sync->all || !sync->synced, uv_hrtime(), wall_ns());
+	sync->all = false;
 	if (!sync->synced) {
 		sync->synced = true;
 		tables_synced(sync->options.tables);
@@ -177,7 +196,7 @@ static void on_retry(uv_timer_t *timer)
 	if (sync->addresses_failed && knows_node(sync))
 		read_node(sync, true);
 	if (sync->failed) {
-		sync->full = true;
+		sync->full = sync->all = true;
 		store_touch_all(sync->options.store);
 	}
 	sync_kick(sync);
@@ -205,6 +224,7 @@ static void on_idle(uv_idle_t *idle)
 		return;
 	}
 	checks_queued(sync->options.checks);
+	runs_begin(&sync->runs, uv_hrtime());
 	while (n < SERVICES_PER_TURN && store_next_changed(sync->options.store, &next)) {
 		apply(sync, &next);
 		n++;
@@ -229,6 +249,7 @@ static void on_node_wait(uv_timer_t *timer)
 
 void sync_kick(struct sync *sync)
 {
+	runs_queued(&sync->runs, wall_ns());
 	uv_idle_start(sync->idle, on_idle);
 }
 
@@ -239,6 +260,7 @@ struct sync *sync_new(const struct sync_options *options)
 	if (!sync)
 		return NULL;
 	sync->options = *options;
+	runs_init(&sync->runs, wall_ns());
 	if (!sync->options.retry_ms)
 		sync->options.retry_ms = RETRY_MS;
 	sync->retry_ms = sync->options.retry_ms;
@@ -280,7 +302,13 @@ void sync_free(struct sync *sync)
 	}
 	intern_put(sync->node.name);
 	intern_put(sync->node.zone);
+	runs_clear(&sync->runs);
 	free(sync);
+}
+
+const struct runs *sync_runs(const struct sync *sync)
+{
+	return &sync->runs;
 }
 
 void sync_describe(const struct sync *sync, json_t *programmed)

@@ -15,6 +15,7 @@
 #include "common/mem.h"
 #include "controlplane/checks.h"
 #include "controlplane/config.h"
+#include "controlplane/metrics/runs.h"
 #include "controlplane/node_facts.h"
 #include "controlplane/store/store.h"
 #include "controlplane/tables/tables.h"
@@ -50,6 +51,9 @@ void sync_kick(struct sync *sync);
 
 /* What the options' `own` points to has changed. */
 void sync_own_changed(struct sync *sync);
+
+/* What it counts for /metrics. */
+const struct runs *sync_runs(const struct sync *sync);
 
 /* `pending` and `failed` of docs/api.md's Status, set into `programmed`. */
 void sync_describe(const struct sync *sync, json_t *programmed);

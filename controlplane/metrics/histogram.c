@@ -9,6 +9,11 @@ const double histogram_sync_bounds[15] = {
 	0.256, 0.512, 1.024, 2.048, 4.096, 8.192, 16.384,
 };
 
+const double histogram_change_bounds[17] = {
+	0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05,
+	0.1,	0.25,	 0.5,	 1,	2.5,	5,     10,   25,
+};
+
 /* clang-format off */
 const double histogram_programming_bounds[80] = {
 	0.25, 0.5, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24,

@@ -21,6 +21,9 @@ struct histogram {
 extern const double histogram_sync_bounds[15];
 extern const double histogram_programming_bounds[80];
 
+/* From the receipt of a change to its effect. */
+extern const double histogram_change_bounds[17];
+
 /* The array has to live as long. */
 #define histogram_init(histogram, array)                                                           \
 	histogram_init_(histogram, array, sizeof(array) / sizeof((array)[0]))

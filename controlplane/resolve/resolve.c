@@ -290,6 +290,9 @@ static int resolve_port(struct resolved_port *port, const struct scope *scope,
 
 	port->family = scope->family;
 	port->proto = service_port->proto;
+	port->no_local_internal = scope->internal_local && choice.has_any && !choice.has_local;
+	port->no_local_external =
+		scope->external_local && external && choice.has_any && !choice.has_local;
 	port->affinity_s = scope->service->affinity_s;
 	port->leave = (uint8_t)scope->service->leave;
 	port->drain_s = port->leave == SL_LEAVE_DRAIN ? scope->service->drain_s : 0;

@@ -67,8 +67,10 @@ struct resolved_port {
 	struct ip_prefix *sources; /* who may reach a VIP; none: everybody (S-051) */
 	size_t n_sources;
 	bool ranges_everywhere; /* `sources` hold for node ports and external IPs too */
-	uint32_t affinity_s;	/* 0: none */
-	uint8_t leave;		/* enum sl_leave */
+	/* A Local policy, endpoints, but none of them on this node (S-234). */
+	bool no_local_internal, no_local_external;
+	uint32_t affinity_s; /* 0: none */
+	uint8_t leave;	     /* enum sl_leave */
 	uint32_t drain_s;
 };
 

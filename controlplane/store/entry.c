@@ -26,12 +26,42 @@ void entry_free(struct entry *entry)
 	intern_put(entry->name);
 	service_free(entry->service);
 	free(entry->slices);
+	free(entry->triggers);
 	free(entry);
 }
 
 bool entry_is_empty(const struct entry *entry)
 {
 	return !entry->service && !entry->n_slices;
+}
+
+void entry_add_trigger(struct entry *entry, const struct slice *slice)
+{
+	if (!slice->triggered_ns)
+		return;
+	if (entry->n_triggers == entry->triggers_room) {
+		size_t room = entry->triggers_room ? entry->triggers_room * 2 : 2;
+		struct trigger *triggers = realloc(entry->triggers, room * sizeof(*triggers));
+
+		if (!triggers)
+			return;
+		entry->triggers = triggers;
+		entry->triggers_room = room;
+	}
+	entry->triggers[entry->n_triggers++] = (struct trigger) {
+		.when_ns = slice->triggered_ns,
+		.family = slice->family,
+	};
+}
+
+void entry_drop_triggers(struct entry *entry, uint8_t family)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < entry->n_triggers; i++)
+		if (entry->triggers[i].family != family)
+			entry->triggers[kept++] = entry->triggers[i];
+	entry->n_triggers = kept;
 }
 
 int entry_reserve(struct entry *entry)

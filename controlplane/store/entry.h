@@ -15,8 +15,13 @@ struct entry {
 	size_t n_slices, slices_room;
 	uint64_t received_ns; /* of the first change since it was last taken */
 	uint32_t round;	      /* of lists, in which `service` was last put */
-	bool changed;	      /* is in the queue of changed entries */
-	struct entry *next;   /* in that queue, or in the list of the dead */
+	/* What changed since it was last taken (S-231). */
+	bool service_waits;
+	uint32_t slices_waiting;
+	struct trigger *triggers; /* of changed slices (S-235) */
+	size_t n_triggers, triggers_room;
+	bool changed;	    /* is in the queue of changed entries */
+	struct entry *next; /* in that queue, or in the list of the dead */
 };
 
 /* Returns NULL without memory. */
@@ -25,6 +30,12 @@ void entry_free(struct entry *entry);
 SL_DEFINE_AUTO(entry)
 
 bool entry_is_empty(const struct entry *entry);
+
+/* Notes when a slice's change was triggered; without memory it is forgotten. */
+void entry_add_trigger(struct entry *entry, const struct slice *slice);
+
+/* Forgets those of a family. */
+void entry_drop_triggers(struct entry *entry, uint8_t family);
 
 /* Makes room for one slice more. Returns 0 or -ENOMEM. */
 int entry_reserve(struct entry *entry);

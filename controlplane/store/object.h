@@ -100,6 +100,14 @@ struct slice {
 	size_t n_ports;
 	struct endpoint *endpoints;
 	size_t n_endpoints;
+	/* When what changed it happened, in ns since 1970; 0: not said (S-235). */
+	int64_t triggered_ns;
+};
+
+/* That of a slice that changed. */
+struct trigger {
+	int64_t when_ns;
+	uint8_t family;
 };
 
 /* Node, core/v1 */

@@ -5,8 +5,10 @@
 
 #include "controlplane/store/intern.h"
 #include "controlplane/store/reader.h"
+#include "controlplane/store/time.h"
 
 #define SERVICE_LABEL "kubernetes.io/service-name"
+#define TRIGGER_TIME  "endpoints.kubernetes.io/last-change-trigger-time"
 #define PORT_MAX      65535
 #define HINTS_MAX     UINT16_MAX
 
@@ -50,6 +52,23 @@ static int read_identity(struct reader *reader, const struct field *metadata, st
 		return err;
 	slice->name = strdup(reader->name);
 	return slice->name ? 0 : reader_no_memory(reader);
+}
+
+/* S-235: what can't be read is no reason to refuse the slice. */
+static int read_trigger(struct reader *reader, const struct field *metadata, struct slice *slice)
+{
+	struct field annotations, field;
+	const char *text;
+	int err = field_object(reader, metadata, "annotations", &annotations);
+
+	if (!err)
+		err = field_string(reader, &annotations, TRIGGER_TIME, &text);
+	if (err || !*text)
+		return err;
+	field = field_of(&annotations, TRIGGER_TIME);
+	if (time_parse(text, &slice->triggered_ns))
+		reader_note(reader, &field, "ignored: \"%.50s\" is no time", text);
+	return 0;
 }
 
 /* S-011 */
@@ -257,6 +276,8 @@ int slice_parse(const json_t *json, struct slice **ret, char error[OBJECT_ERROR_
 	if (!slice)
 		return reader_no_memory(&reader);
 	err = read_identity(&reader, &metadata, slice);
+	if (!err)
+		err = read_trigger(&reader, &metadata, slice);
 	if (!err)
 		err = read_family(&reader, &root, slice);
 	/* The addresses of an unknown type can't be read, nor are they needed. */

@@ -29,6 +29,7 @@ struct store {
 	uint32_t round[OBJECT_KIND_MAX];
 	bool listed[OBJECT_KIND_MAX];
 	uint64_t received_ns;
+	struct store_changes changes;
 };
 
 struct key {
@@ -105,6 +106,30 @@ static void mark_changed(struct store *store, struct entry *entry)
 	store->last_changed = entry;
 }
 
+static void note_service(struct store *store, struct entry *entry)
+{
+	store->changes.services++;
+	store->changes.services_pending += !entry->service_waits;
+	entry->service_waits = true;
+	mark_changed(store, entry);
+}
+
+static void note_slice(struct store *store, struct entry *entry)
+{
+	store->changes.slices++;
+	store->changes.slices_pending++;
+	entry->slices_waiting++;
+}
+
+static void note_taken(struct store *store, struct entry *entry)
+{
+	store->changes.services_pending -= entry->service_waits;
+	store->changes.slices_pending -= entry->slices_waiting;
+	entry->service_waits = false;
+	entry->slices_waiting = 0;
+	entry->n_triggers = 0;
+}
+
 /* Makes room for one entry more, so that store_each() can't fail. */
 static int sorted_reserve(struct store *store)
 {
@@ -162,7 +187,7 @@ int store_put_service(struct store *store, struct service *service_)
 		store->n_services++;
 	service_free(entry->service);
 	entry->service = sl_take(service);
-	mark_changed(store, entry);
+	note_service(store, entry);
 	return 1;
 }
 
@@ -251,8 +276,11 @@ int store_put_slice(struct store *store, struct slice *slice_)
 	slice_free(held->slice);
 	held->slice = sl_take(slice);
 	held->round = store->round[OBJECT_SLICE];
-	if (entry)
+	if (entry) {
 		attach(store, held, entry);
+		note_slice(store, entry);
+		entry_add_trigger(entry, held->slice);
+	}
 	return 1;
 }
 
@@ -271,11 +299,15 @@ static void remove_service(struct store *store, struct entry *entry)
 	service_free(entry->service);
 	entry->service = NULL;
 	store->n_services--;
-	mark_changed(store, entry);
+	note_service(store, entry);
 }
 
 static void remove_slice(struct store *store, struct held_slice *held)
 {
+	if (held->entry) {
+		note_slice(store, held->entry);
+		entry_drop_triggers(held->entry, held->slice->family);
+	}
 	detach(store, held);
 	table_remove(&store->slices, held->hash, held);
 	slice_free(held->slice);
@@ -414,6 +446,8 @@ static struct store_service view(const struct entry *entry)
 		.slices = entry->slices,
 		.n_slices = entry->n_slices,
 		.received_ns = entry->received_ns,
+		.triggers = entry->triggers,
+		.n_triggers = entry->n_triggers,
 	};
 }
 
@@ -429,6 +463,7 @@ bool store_next_changed(struct store *store, struct store_service *ret)
 	entry->next = NULL;
 	entry->changed = false;
 	*ret = view(entry);
+	note_taken(store, entry);
 	if (entry_is_empty(entry)) {
 		table_remove(&store->entries, entry->hash, entry);
 		entry->next = store->dead;
@@ -462,6 +497,11 @@ void store_each_service_cidr(const struct store *store,
 		for (size_t at = 0; at < cidr->n_prefixes; at++)
 			each(context, &cidr->prefixes[at]);
 	}
+}
+
+const struct store_changes *store_changes(const struct store *store)
+{
+	return &store->changes;
 }
 
 uint64_t store_node_version(const struct store *store)

@@ -66,6 +66,9 @@ struct store_service {
 	const struct slice *const *slices; /* ordered by slice name */
 	size_t n_slices;
 	uint64_t received_ns; /* of the first change since it was last taken */
+	/* Of slices that changed since; those of a family went with a removed slice. */
+	const struct trigger *triggers;
+	size_t n_triggers;
 };
 
 /*
@@ -90,6 +93,13 @@ void store_each_service_cidr(const struct store *store,
  * Service by itself: compare it with what it was.
  */
 uint64_t store_node_version(const struct store *store);
+
+/* What came, changed or went: ever, and not yet taken. */
+struct store_changes {
+	uint64_t services, services_pending; /* the latter: Services, however often */
+	uint64_t slices, slices_pending;
+};
+const struct store_changes *store_changes(const struct store *store);
 
 size_t store_count(const struct store *store, enum object_kind kind);
 

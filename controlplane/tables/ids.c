@@ -71,6 +71,11 @@ void ids_give(struct ids *ids, uint32_t id)
 	ids->used--;
 }
 
+bool ids_is_taken(const struct ids *ids, uint32_t id)
+{
+	return id < ids->max && ids->taken[id / 64] >> id % 64 & 1;
+}
+
 uint32_t ids_used(const struct ids *ids)
 {
 	return ids->used;

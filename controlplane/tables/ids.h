@@ -29,6 +29,8 @@ bool ids_reserve(struct ids *ids, uint32_t id);
 
 void ids_give(struct ids *ids, uint32_t id);
 
+bool ids_is_taken(const struct ids *ids, uint32_t id);
+
 uint32_t ids_used(const struct ids *ids);
 
 /* What ids_new() got: every id is below. */

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* The node's own part of the tables: addresses, interfaces, and what lbctl
- * asks for. */
+/* The node's own part of the tables: addresses and interfaces. */
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -176,34 +175,4 @@ void tables_prune_ifaces(struct tables *tables, bool (*keep)(void *context, uint
 		if (!keep(context, ifindex))
 			bpf_map_delete_elem(map, &ifindex);
 	}
-}
-
-json_t *tables_latency(const struct tables *tables)
-{
-	const struct latency *latency = &tables->latency;
-
-	return json_pack("{s:I, s:I, s:I, s:I}", "count", (json_int_t)latency->count, "p50Us",
-			 (json_int_t)latency_quantile(latency, 0.5), "p99Us",
-			 (json_int_t)latency_quantile(latency, 0.99), "maxUs",
-			 (json_int_t)latency->max_us);
-}
-
-json_t *tables_status(const struct tables *tables)
-{
-	size_t services = 0, failed = 0;
-
-	for (size_t i = 0; i < tables->services.n_buckets; i++) {
-		for (struct chain_link *link = tables->services.buckets[i]; link;
-		     link = link->next) {
-			const struct tables_service *service =
-				chain_entry(link, struct tables_service, link);
-
-			services += service->n_ports > 0;
-			failed += service->failed;
-		}
-	}
-	return json_pack("{s:I, s:I, s:I, s:I, s:I}", "services", (json_int_t)services,
-			 "servicePorts", (json_int_t)tables->n_ports, "backends",
-			 (json_int_t)tables->n_backends, "pending",
-			 (json_int_t)grace_pending(tables->grace), "failed", (json_int_t)failed);
 }

@@ -152,6 +152,21 @@ void state_clear_stats(struct tables *tables, enum datapath_map map, uint32_t id
 		log_debug("tables: map %s: id %u: %s", datapath_map_name(map), id, strerror(errno));
 }
 
+void state_keep_stats(struct tables *tables, uint32_t id)
+{
+	uint64_t *sum = (uint64_t *)&tables->past;
+
+	if (bpf_map_lookup_elem(datapath_map(tables->datapath, DATAPATH_stats_services), &id,
+				tables->cpus))
+		return;
+	for (int cpu = 0; cpu < tables->n_cpus; cpu++) {
+		const uint64_t *values = (const uint64_t *)&tables->cpus[cpu];
+
+		for (size_t i = 0; i < sizeof(tables->past) / sizeof(*sum); i++)
+			sum[i] += values[i];
+	}
+}
+
 static void free_backend(struct tables *tables, uint32_t id)
 {
 	__u64 *word = &tables->memory.backends[id].word;
@@ -180,6 +195,7 @@ void state_reclaim(void *context, const struct grace_item *item)
 		break;
 	case GRACE_SERVICE:
 		state_write_identity(tables, item->id, NULL);
+		state_keep_stats(tables, item->id);
 		ids_give(tables->service_ids, item->id);
 		break;
 	case GRACE_BIT:

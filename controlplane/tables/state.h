@@ -5,6 +5,7 @@
  * What the map writer knows of the programmed state. Private to tables/.
  */
 
+#include "controlplane/metrics/histogram.h"
 #include "controlplane/tables/address.h"
 #include "controlplane/tables/chain.h"
 #include "controlplane/tables/claim.h"
@@ -36,6 +37,7 @@ struct tables_port {
 	const struct tables_service *service;
 	uint8_t proto, family;
 	bool wanted;			 /* by the state that is being applied, or was at last */
+	bool no_local[2];		 /* by internal, external policy: S-234 */
 	bool verified;			 /* Maglev runs are known to be those of the backends */
 	struct tables_backend *backends; /* sorted by address and port */
 	struct claim **claims;
@@ -66,8 +68,12 @@ struct tables {
 	struct tables_address *addresses;
 	size_t n_addresses;
 	struct latency latency;
-	uint64_t flipped_ns;		/* when services[] was last stored to */
-	uint32_t *scratch;		/* one Maglev table of the largest size */
+	struct histogram changes;      /* the same as `latency`, for /metrics */
+	struct sl_service_stats past;  /* of ids that were given back */
+	uint64_t flipped_ns;	       /* when services[] was last stored to */
+	uint32_t *scratch;	       /* one Maglev table of the largest size */
+	struct sl_service_stats *cpus; /* room for one value of each CPU */
+	int n_cpus;
 	void *zeros;			/* as many as any counters' values of all CPUs take */
 	void (*retired)(void *context); /* tables_on_retire(), or NULL */
 	void *retired_context;
@@ -97,6 +103,9 @@ int state_write_identity(struct tables *tables, uint32_t id, const struct tables
 
 /* Sets the counters of an id that is used again to 0. */
 void state_clear_stats(struct tables *tables, enum datapath_map map, uint32_t id);
+
+/* Adds the counters of an id that nobody has any more to `past`. */
+void state_keep_stats(struct tables *tables, uint32_t id);
 
 /* A grace period is over: what waited can be used again. */
 void state_reclaim(void *context, const struct grace_item *item);

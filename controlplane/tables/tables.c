@@ -53,11 +53,14 @@ static int make_parts(struct tables *tables)
 	if (err || cpus < 0)
 		return err ?: cpus;
 	tables->scratch = malloc(SLOTS_MAX * sizeof(*tables->scratch));
+	tables->n_cpus = cpus;
+	tables->cpus = calloc((size_t)cpus, sizeof(*tables->cpus));
+	histogram_init(&tables->changes, histogram_change_bounds);
 	tables->zeros = calloc((size_t)cpus,
 			       sizeof(struct sl_service_stats) > sizeof(struct sl_backend_stats)
 				       ? sizeof(struct sl_service_stats)
 				       : sizeof(struct sl_backend_stats));
-	return tables->scratch && tables->zeros ? 0 : -ENOMEM;
+	return tables->scratch && tables->zeros && tables->cpus ? 0 : -ENOMEM;
 }
 
 int tables_new(uv_loop_t *loop, struct datapath *datapath, struct tables **ret, char error[512])
@@ -109,6 +112,7 @@ void tables_free(struct tables *tables)
 	free(tables->addresses);
 	free(tables->scratch);
 	free(tables->zeros);
+	free(tables->cpus);
 	free(tables);
 }
 
@@ -190,6 +194,8 @@ static bool commit_all(struct tables *tables, struct tables_service *service,
 	for (size_t i = 0; i < n; i++) {
 		ports[i] = changes[i].port;
 		ports[i]->wanted = true;
+		ports[i]->no_local[0] = changes[i].wanted->no_local_internal;
+		ports[i]->no_local[1] = changes[i].wanted->no_local_external;
 		written = change_commit(tables, &changes[i]) || written;
 	}
 	for (size_t i = 0; i < service->n_ports; i++) {
@@ -209,8 +215,10 @@ static void count_latency(struct tables *tables, uint64_t started_ns, uint64_t r
 {
 	uint64_t end = tables->flipped_ns > started_ns ? tables->flipped_ns : uv_hrtime();
 
-	if (received_ns > 0 && end > received_ns)
-		latency_add(&tables->latency, (end - received_ns) / 1000);
+	if (received_ns == 0 || end <= received_ns)
+		return;
+	latency_add(&tables->latency, (end - received_ns) / 1000);
+	histogram_add(&tables->changes, (double)(end - received_ns) / 1e9);
 }
 
 int tables_apply(struct tables *tables, const struct resolved *wanted, uint64_t received_ns,

@@ -15,6 +15,7 @@
 #include <stdbool.h>
 #include <uv.h>
 
+#include "controlplane/metrics/histogram.h"
 #include "controlplane/resolve/resolve.h"
 #include "controlplane/tables/datapath.h"
 
@@ -70,6 +71,23 @@ int tables_set_iface(struct tables *tables, uint32_t ifindex, const struct sl_if
 /* Removes the entries of `ifaces` that `keep` says no to, whoever wrote them. */
 void tables_prune_ifaces(struct tables *tables, bool (*keep)(void *context, uint32_t ifindex),
 			 void *context);
+
+/* For /metrics. */
+struct tables_counts {
+	uint64_t services, service_ports, backends; /* programmed */
+	uint64_t failed;			    /* Services */
+	uint64_t pending;			    /* for a grace period */
+	uint64_t no_local[2][2];		    /* IPv4, IPv6; internal, external (S-234) */
+	struct histogram changes;		    /* from receipt to flip */
+	struct sl_service_stats past;		    /* of service ids that are free again */
+};
+void tables_count(const struct tables *tables, struct tables_counts *ret);
+
+/*
+ * Marks the service ids whose counters are not in `past`, in an array of
+ * datapath_entries(DATAPATH_services). 0 is one: it counts what has no service.
+ */
+void tables_mark_services(const struct tables *tables, bool *used);
 
 /* For lbctl: see docs/api.md. New references. */
 json_t *tables_latency(const struct tables *tables); /* { "count", "p50Us", "p99Us", "maxUs" } */

@@ -308,6 +308,75 @@ START_TEST(more_hints_than_can_be_counted_are_refused)
 }
 END_TEST
 
+#define TRIGGERED(time)                                                                            \
+	"{'metadata':{'name':'web-abc','namespace':'shop','annotations':"                          \
+	"{'endpoints.kubernetes.io/last-change-trigger-time':'" time "'}},'addressType':'IPv4'}"
+
+/* 2026-01-02T03:04:05Z */
+#define MOMENT (1767323045LL * 1000000000)
+
+static const struct {
+	const char *text;
+	int64_t want;
+} triggers[] = {
+	{ TRIGGERED("2026-01-02T03:04:05Z"), MOMENT },
+	{ TRIGGERED("2026-01-02T03:04:05.5Z"), MOMENT + 500000000 },
+	{ TRIGGERED("2026-01-02T03:04:05.000000001Z"), MOMENT + 1 },
+	{ TRIGGERED("2026-01-02T03:04:05.123456789Z"), MOMENT + 123456789 },
+	{ TRIGGERED("2026-01-02T05:34:05+02:30"), MOMENT },
+	{ TRIGGERED("2026-01-01T20:04:05-07:00"), MOMENT },
+	{ TRIGGERED("2024-02-29T00:00:00Z"), 1709164800LL * 1000000000 },
+	{ TRIGGERED(""), 0 },
+	{ "{'metadata':{'name':'web-abc'},'addressType':'IPv4'}", 0 },
+};
+
+START_TEST(time_of_the_trigger_is_read)
+{
+	struct slice *slice = slice_of(triggers[_i].text);
+
+	ck_assert_int_eq(slice->triggered_ns, triggers[_i].want);
+	slice_free(slice);
+}
+END_TEST
+
+static const char *const no_times[] = {
+	"now",
+	"2026-01-02",
+	"2026-01-02T03:04:05",
+	"2026-01-02 03:04:05Z",
+	"2026-02-30T03:04:05Z",
+	"2026-13-01T03:04:05Z",
+	"2026-00-01T03:04:05Z",
+	"2026-01-00T03:04:05Z",
+	"2026-01-02T24:04:05Z",
+	"2026-01-02T03:60:05Z",
+	"2026-01-02T03:04:60Z",
+	"2026-01-02T03:04:05.Z",
+	"2026-01-02T03:04:05.1234567890Z",
+	"2026-01-02T03:04:05+1:00",
+	"2026-01-02T03:04:05+01:60",
+	"2026-01-02T03:04:05+01:00x",
+	"1969-01-02T03:04:05Z",
+	"-026-01-02T03:04:05Z",
+	"9999-01-02T03:04:05Z",
+};
+
+START_TEST(what_is_no_time_is_told_and_the_slice_kept)
+{
+	char text[512], note[512];
+	struct slice *slice;
+
+	snprintf(text, sizeof(text), TRIGGERED("%s"), no_times[_i]);
+	snprintf(note, sizeof(note),
+		 "EndpointSlice shop/web-abc: metadata.annotations[endpoints.kubernetes.io/"
+		 "last-change-trigger-time]: ignored: \"%s\" is no time",
+		 no_times[_i]);
+	slice = slice_noted(text, note);
+	ck_assert_int_eq(slice->triggered_ns, 0);
+	slice_free(slice);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("parse_slice");
@@ -329,6 +398,9 @@ int main(void)
 			    SL_COUNT(conditions));
 	tcase_add_test(good, hints_are_read);
 	tcase_add_test(good, null_lists_are_empty);
+	tcase_add_loop_test(good, time_of_the_trigger_is_read, 0, SL_COUNT(triggers));
+	tcase_add_loop_test(good, what_is_no_time_is_told_and_the_slice_kept, 0,
+			    SL_COUNT(no_times));
 	tcase_add_test(good, slice_of_a_thousand_endpoints_is_read_whole);
 	tcase_add_loop_test(bad, malformed_slice_is_refused_by_object_and_field, 0,
 			    SL_COUNT(refused));

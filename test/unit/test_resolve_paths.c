@@ -88,6 +88,40 @@ START_TEST(each_family_has_a_detector_of_its_own)
 }
 END_TEST
 
+/* S-234; VIP is an ingress address of the balancer. */
+static const struct {
+	const char *spec, *status, *endpoints;
+	bool internal, external;
+} no_locals[] = {
+	{ HTTP LB, VIP, REMOTE, false, false },
+	{ HTTP LB ETP, VIP, REMOTE, false, true },
+	{ HTTP LB ETP, VIP, LOCAL "," REMOTE, false, false },
+	{ HTTP LB ETP, VIP, "", false, false },
+	{ HTTP LB ETP, VIP, UNREADY, false, false },
+	{ HTTP LB ITP, VIP, REMOTE, true, false },
+	{ HTTP LB ITP ETP, VIP, REMOTE, true, true },
+	{ HTTP LB ITP ETP, VIP, LOCAL, false, false },
+	{ HTTP ITP, "", REMOTE, true, false },
+	{ HTTP ITP, "", LOCAL, false, false },
+	/* Nothing outside leads to it. */
+	{ HTTP ETP, "", REMOTE, false, false },
+	{ HTTP LB ETP, "", REMOTE, false, false },
+	{ HTTP_NODE ETP ",'type':'NodePort'", "", REMOTE, false, true },
+};
+
+START_TEST(local_policies_without_local_endpoints_are_told)
+{
+	/* The short cut changes nothing about it. */
+	config = (struct resolve_config) { .detect4 = true };
+	add_slice(no_locals[_i].endpoints);
+
+	sl_auto(resolved) resolved = resolve_spec(no_locals[_i].spec, no_locals[_i].status);
+
+	ck_assert_uint_eq(resolved->ports[0].no_local_internal, no_locals[_i].internal);
+	ck_assert_uint_eq(resolved->ports[0].no_local_external, no_locals[_i].external);
+}
+END_TEST
+
 #define HEALTH ",'healthCheckNodePort':32000"
 static const struct {
 	const char *spec;
@@ -219,6 +253,8 @@ int main(void)
 	tcase_add_checked_fixture(tc, open_node, close_node);
 	tcase_add_loop_test(tc, masquerade_is_marked_by_path, 0, SL_COUNT(masquerades));
 	tcase_add_test(tc, each_family_has_a_detector_of_its_own);
+	tcase_add_loop_test(tc, local_policies_without_local_endpoints_are_told, 0,
+			    SL_COUNT(no_locals));
 	tcase_add_loop_test(tc, health_checks_need_a_balancer_with_local_policy, 0,
 			    SL_COUNT(health_ports));
 	tcase_add_loop_test(tc, ready_addresses_of_the_node_are_counted, 0, SL_COUNT(ready_counts));

@@ -445,6 +445,99 @@ START_TEST(change_carries_the_time_of_the_first_bytes_since_it_was_taken)
 }
 END_TEST
 
+/* A slice whose endpoint changed `s` seconds after 2026-01-02T03:04:00Z. */
+static void put_triggered(const char *name, const char *type, const char *addr, int s)
+{
+	char text[512];
+
+	snprintf(text, sizeof(text),
+		 "{'metadata':{'name':'%s','labels':{'kubernetes.io/service-name':'web'},"
+		 "'annotations':{'endpoints.kubernetes.io/last-change-trigger-time':"
+		 "'2026-01-02T03:04:%02dZ'}},'addressType':'%s',"
+		 "'endpoints':[{'addresses':['%s']}]}",
+		 name, s, type, addr);
+	store_put_slice(store, slice_of(text));
+}
+
+static int seconds(const struct trigger *trigger)
+{
+	return (int)(trigger->when_ns / 1000000000 - 1767323040);
+}
+
+START_TEST(change_carries_when_its_slices_changes_were_triggered)
+{
+	struct store_service changed;
+
+	put_triggered("web-a", "IPv4", "10.0.0.1", 1);
+	put_triggered("web-b", "IPv6", "2001:db8::1", 2);
+	put_triggered("web-a", "IPv4", "10.0.0.2", 3);
+	put_triggered("web-a", "IPv4", "10.0.0.2", 4); /* changes nothing */
+	changed = take();
+	ck_assert_uint_eq(changed.n_triggers, 3);
+	ck_assert_int_eq(seconds(&changed.triggers[0]), 1);
+	ck_assert_uint_eq(changed.triggers[0].family, 4);
+	ck_assert_int_eq(seconds(&changed.triggers[1]), 2);
+	ck_assert_uint_eq(changed.triggers[1].family, 6);
+	ck_assert_int_eq(seconds(&changed.triggers[2]), 3);
+	put_slice("web-c", "web", "10.0.0.9");
+	ck_assert_uint_eq(take().n_triggers, 0);
+}
+END_TEST
+
+/* S-235: the annotation of a removed slice tells of its last change. */
+START_TEST(removed_slice_takes_the_triggers_of_its_family_along)
+{
+	struct store_service changed;
+
+	put_triggered("web-a", "IPv4", "10.0.0.1", 1);
+	put_triggered("web-b", "IPv4", "10.0.0.2", 2);
+	put_triggered("web-c", "IPv6", "2001:db8::1", 3);
+	store_remove(store, OBJECT_SLICE, "default", "web-a");
+	put_triggered("web-d", "IPv4", "10.0.0.3", 4);
+	changed = take();
+	ck_assert_uint_eq(changed.n_triggers, 2);
+	ck_assert_int_eq(seconds(&changed.triggers[0]), 3);
+	ck_assert_int_eq(seconds(&changed.triggers[1]), 4);
+}
+END_TEST
+
+static void assert_changes(uint64_t services, uint64_t services_pending, uint64_t slices,
+			   uint64_t slices_pending)
+{
+	const struct store_changes *changes = store_changes(store);
+
+	ck_assert_uint_eq(changes->services, services);
+	ck_assert_uint_eq(changes->services_pending, services_pending);
+	ck_assert_uint_eq(changes->slices, slices);
+	ck_assert_uint_eq(changes->slices_pending, slices_pending);
+}
+
+START_TEST(changes_are_counted_and_wait_until_they_are_taken)
+{
+	assert_changes(0, 0, 0, 0);
+	put_service("web", 80);
+	put_service("web", 81);
+	put_service("web", 81);
+	put_service("other", 80);
+	assert_changes(3, 2, 0, 0);
+	put_slice("web-a", "web", "10.0.0.1");
+	put_slice("web-a", "web", "10.0.0.2");
+	put_slice("web-a", "web", "10.0.0.2");
+	put_slice("stray", "", "10.0.0.3");
+	assert_changes(3, 2, 2, 2);
+	take();
+	assert_changes(3, 1, 2, 0);
+	store_touch_all(store);
+	assert_changes(3, 1, 2, 0);
+	store_remove(store, OBJECT_SLICE, "default", "web-a");
+	store_remove(store, OBJECT_SERVICE, "default", "web");
+	assert_changes(4, 2, 3, 1);
+	take();
+	take();
+	assert_changes(4, 0, 3, 0);
+}
+END_TEST
+
 START_TEST(touching_all_changes_every_service)
 {
 	put_service("a", 80);
@@ -605,6 +698,9 @@ int main(void)
 	tcase_add_test(tc, slices_outlive_their_service);
 	tcase_add_test(tc, removed_slice_changes_its_service);
 	tcase_add_test(tc, change_carries_the_time_of_the_first_bytes_since_it_was_taken);
+	tcase_add_test(tc, change_carries_when_its_slices_changes_were_triggered);
+	tcase_add_test(tc, removed_slice_takes_the_triggers_of_its_family_along);
+	tcase_add_test(tc, changes_are_counted_and_wait_until_they_are_taken);
 	tcase_add_test(tc, touching_all_changes_every_service);
 	tcase_add_test(tc, node_is_kept_and_compared);
 	tcase_add_test(tc, node_is_removed_by_its_name_or_by_a_list_without_it);
