@@ -8,7 +8,6 @@
 #include <sys/resource.h>
 
 #include "common/log.h"
-#include "controlplane/health/proxy_health.h"
 #include "controlplane/health/service_health.h"
 #include "controlplane/node_ports.h"
 
@@ -58,6 +57,11 @@ void checks_addresses(struct checks *checks, const struct tables_address *items,
 	if (r)
 		log_error("checks: addresses of this node: %s", strerror(-r));
 	free(addrs);
+}
+
+const struct proxy_health *checks_proxy(const struct checks *checks)
+{
+	return checks->proxy;
 }
 
 void checks_queued(struct checks *checks)

@@ -12,6 +12,7 @@
 
 #include "common/mem.h"
 #include "controlplane/config.h"
+#include "controlplane/health/proxy_health.h"
 #include "controlplane/resolve/resolve.h"
 #include "controlplane/store/store.h"
 #include "controlplane/tables/tables.h"
@@ -34,6 +35,9 @@ int checks_new(const struct checks_options *options, struct checks **ret);
 /* The handles close on the loop's next turns. Takes NULL too. */
 void checks_free(struct checks *checks);
 SL_DEFINE_AUTO(checks)
+
+/* What /metrics asks of the server at healthzBindAddress. */
+const struct proxy_health *checks_proxy(const struct checks *checks);
 
 /* The node's addresses; servers follow them with the next finished pass. */
 void checks_addresses(struct checks *checks, const struct tables_address *items, size_t n);

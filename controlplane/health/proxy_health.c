@@ -5,17 +5,20 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "controlplane/httpd/server.h"
 
 #define CLIENTS_MAX 256
+#define STATUS_OK   200
 
 struct proxy_health {
 	struct proxy_health_options options;
 	struct proxy_state state;
 	bool families[PROXY_FAMILY_MAX]; /* which of them this kernel has */
 	struct server *server;
+	struct proxy_health_counts counts;
 };
 
 /* S-021 */
@@ -68,11 +71,25 @@ bool proxy_health_healthy(const struct proxy_health *health)
 static void on_request(void *health_, const struct httpd_request *request,
 		       struct httpd_response *response)
 {
-	const struct proxy_health *health = health_;
+	struct proxy_health *health = health_;
 	struct proxy_time now = now_of(health);
 
 	proxy_state_answer(&health->state, health->options.node(health->options.context),
 			   request->path, &now, PROXY_HEALTH_TIMEOUT_MS, response);
+	if (!strcmp(request->path, "/healthz"))
+		health->counts.healthz[response->status != STATUS_OK]++;
+	else if (!strcmp(request->path, "/livez"))
+		health->counts.livez[response->status != STATUS_OK]++;
+}
+
+const struct proxy_health_counts *proxy_health_counts(const struct proxy_health *health)
+{
+	return &health->counts;
+}
+
+bool proxy_health_serves(const struct proxy_health *health, enum proxy_family family)
+{
+	return health->families[family];
 }
 
 void proxy_health_free(struct proxy_health *health)

@@ -19,6 +19,11 @@
 
 struct proxy_health;
 
+/* Answers so far, by whether they were 200 or 503. */
+struct proxy_health_counts {
+	uint64_t healthz[2], livez[2];
+};
+
 struct proxy_health_options {
 	uv_loop_t *loop;
 	const char *address;			   /* "0.0.0.0:10256"; "" or NULL: no server */
@@ -43,6 +48,11 @@ void proxy_health_queued(struct proxy_health *health);
 
 /* All is programmed. */
 void proxy_health_finished(struct proxy_health *health);
+
+const struct proxy_health_counts *proxy_health_counts(const struct proxy_health *health);
+
+/* Whether this kernel has the family (S-021). */
+bool proxy_health_serves(const struct proxy_health *health, enum proxy_family family);
 
 /* As /livez says it. */
 bool proxy_health_healthy(const struct proxy_health *health);

@@ -9,7 +9,6 @@
 #define NEVER	       "0001-01-01T00:00:00Z"
 #define NS_PER_MS      1000000ULL
 #define STATUS_OK      200
-#define STATUS_NO_PATH 404
 #define STATUS_NOT_NOW 503
 
 static const char *const family_names[PROXY_FAMILY_MAX] = {
@@ -117,14 +116,6 @@ static void write_status(const struct proxy_state *state, const struct proxy_tim
 		snprintf(text + len, 256 - len, "}");
 }
 
-static void answer_no_path(struct httpd_response *response)
-{
-	response->status = STATUS_NO_PATH;
-	response->body = strdup("404 page not found\n");
-	httpd_header(response, "Content-Type", "text/plain; charset=utf-8");
-	httpd_header(response, "X-Content-Type-Options", "nosniff");
-}
-
 void proxy_state_answer(const struct proxy_state *state, const struct node *node, const char *path,
 			const struct proxy_time *now, uint64_t timeout_ms,
 			struct httpd_response *response)
@@ -137,7 +128,7 @@ void proxy_state_answer(const struct proxy_state *state, const struct node *node
 	char last_text[PROXY_TIME_MAX] = NEVER, now_text[PROXY_TIME_MAX], status[256];
 
 	if (!healthz && strcmp(path, "/livez")) {
-		answer_no_path(response);
+		httpd_not_found(response);
 		return;
 	}
 	if (last)

@@ -77,6 +77,14 @@ void httpd_header(struct httpd_response *response, const char *name, const char 
 	va_end(args);
 }
 
+void httpd_not_found(struct httpd_response *response)
+{
+	response->status = MHD_HTTP_NOT_FOUND;
+	response->body = strdup("404 page not found\n");
+	httpd_header(response, "Content-Type", "text/plain; charset=utf-8");
+	httpd_header(response, "X-Content-Type-Options", "nosniff");
+}
+
 static enum MHD_Result respond(struct MHD_Connection *connection, struct httpd_response *from)
 {
 	struct MHD_Response *response;

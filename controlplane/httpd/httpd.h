@@ -61,6 +61,9 @@ SL_DEFINE_AUTO(httpd)
 void httpd_header(struct httpd_response *response, const char *name, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
 
+/* The answer to a path that is none, as Go's servers have it. */
+void httpd_not_found(struct httpd_response *response);
+
 /* Calls `each` for every name of the query; `value` is "" if it has none. */
 void httpd_each_query(const struct httpd_request *request,
 		      void (*each)(void *context, const char *name, const char *value),

@@ -15,6 +15,8 @@
 /* Probes of a silent connection: a server that is gone shows within 75 s. */
 #define KEEPALIVE_IDLE_S     30L
 #define KEEPALIVE_INTERVAL_S 5L
+/* Statuses that are counted one by one. */
+#define STATUS_MAX 600
 /* What is kept of an answer other than 200: room for one Status object. */
 #define ERROR_TEXT_MAX (64 * 1024)
 
@@ -26,10 +28,13 @@ struct poller {
 	LIST_ENTRY(poller) entry;
 };
 
+enum method { METHOD_GET, METHOD_POST, METHOD_MAX };
+
 struct http_request {
 	struct http *http;
 	CURL *easy;
 	struct curl_slist *headers;
+	enum method method;
 	const struct http_handler *handler;
 	void *context;
 	char error[CURL_ERROR_SIZE];
@@ -46,9 +51,10 @@ struct http {
 	uv_timer_t timer; /* first: the handle is the http */
 	CURLM *multi;
 	const struct kubeconfig *config;
-	char *base;		       /* what comes before the path */
-	char *host;		       /* Host header, if it is not the base's */
-	struct curl_slist *connect_to; /* where base leads, if not to its host */
+	char *base;				 /* what comes before the path */
+	char *host;				 /* Host header, if it is not the base's */
+	struct curl_slist *connect_to;		 /* where base leads, if not to its host */
+	uint64_t counts[METHOD_MAX][STATUS_MAX]; /* by status; 0: no answer */
 	LIST_HEAD(, http_request) requests;
 	LIST_HEAD(, poller) pollers;
 };
@@ -59,6 +65,22 @@ static void request_free(struct http_request *request)
 	curl_slist_free_all(request->headers);
 	buffer_clear(&request->pending);
 	free(request);
+}
+
+static void count(struct http_request *request, long status)
+{
+	if (status >= 0 && status < STATUS_MAX)
+		request->http->counts[request->method][status]++;
+}
+
+void http_each_count(const struct http *http, http_count *each, void *context)
+{
+	static const char *const names[] = { [METHOD_GET] = "GET", [METHOD_POST] = "POST" };
+
+	for (int method = 0; method < METHOD_MAX; method++)
+		for (unsigned int status = 0; status < STATUS_MAX; status++)
+			if (http->counts[method][status])
+				each(context, names[method], status, http->counts[method][status]);
 }
 
 /* From here on libcurl and deliver() know nothing of it. */
@@ -116,6 +138,8 @@ static void finish(struct http_request *request)
 	curl_off_t retry_after_s = 0;
 
 	request_detach(request);
+	if (!request->status)
+		count(request, 0);
 	curl_easy_getinfo(request->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
 
 	const char *reason = request->error;
@@ -258,6 +282,9 @@ static size_t on_header(char *data, size_t size, size_t n, void *context)
 
 	if (n == 2 && memcmp(data, "\r\n", 2) == 0) {
 		curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+		/* Trailers end alike. */
+		if (status >= 200 && !request->status)
+			count(request, status);
 		if (status >= 200)
 			request->status = status;
 	}
@@ -378,6 +405,7 @@ static int begin(struct http *http, const char *path, const char *body,
 	if (!request)
 		return -ENOMEM;
 	request->http = http;
+	request->method = body ? METHOD_POST : METHOD_GET;
 	request->handler = handler;
 	request->context = context;
 	request->easy = curl_easy_init();

@@ -35,6 +35,9 @@ struct http_handler {
 	void (*done)(void *context, const struct http_result *result);
 };
 
+/* Requests of a method that were answered with `status`; 0: not at all. */
+typedef void http_count(void *context, const char *method, unsigned int status, uint64_t n);
+
 /*
  * `config` has to live until http_free() and gives server, certificates and,
  * anew for each request, the token. Returns 0 or -ENOMEM.
@@ -62,6 +65,9 @@ int http_get(struct http *http, const char *path, const struct http_handler *han
 #define HTTP_POST_MS 10000
 int http_post(struct http *http, const char *path, const char *body,
 	      const struct http_handler *handler, void *context, struct http_request **ret);
+
+/* Calls `each` for every method and status that there was, ever. */
+void http_each_count(const struct http *http, http_count *each, void *context);
 
 /* Ends a request; no handler of it is called any more. Takes NULL too. */
 void http_cancel(struct http_request *request);

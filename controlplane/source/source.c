@@ -18,6 +18,12 @@ json_t *source_status(const struct source *source)
 	return source->ops->status(source);
 }
 
+void source_each_request(const struct source *source, source_request *each, void *context)
+{
+	if (source->ops->requests)
+		source->ops->requests(source, each, context);
+}
+
 json_t *source_error(const char *text)
 {
 	json_t *string = *text ? json_string(text) : NULL;

@@ -59,6 +59,14 @@ SL_DEFINE_AUTO(source)
 json_t *source_status(const struct source *source);
 
 /*
+ * Calls `each` for the requests that an API server was asked, by what came of
+ * them: `status` 0 is no answer. `host` may have a port.
+ */
+typedef void source_request(void *context, const char *host, const char *method,
+			    unsigned int status, uint64_t n);
+void source_each_request(const struct source *source, source_request *each, void *context);
+
+/*
  * Puts one object, of any kind that sluice reads, into the store, or removes
  * it if `removed`. Objects of other kinds are ignored. What is wrong with an
  * object is logged by name. Returns true if the store changed.

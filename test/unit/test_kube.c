@@ -331,6 +331,45 @@ START_TEST(status_tells_of_each_kind)
 }
 END_TEST
 
+/* Counts of requests, as text: "GET 200 8". */
+static char requests[256];
+
+static void note_request(void *context, const char *host, const char *method, unsigned int status,
+			 uint64_t n)
+{
+	char want[64];
+
+	ck_assert_ptr_eq(context, requests);
+	snprintf(want, sizeof(want), "127.0.0.1:%u", fake.port);
+	ck_assert_str_eq(host, want);
+	snprintf(requests + strlen(requests), sizeof(requests) - strlen(requests), "%s %u %u;",
+		 method, status, (unsigned int)n);
+}
+
+static const char *requests_made(void)
+{
+	requests[0] = '\0';
+	source_each_request(source, note_request, requests);
+	return requests;
+}
+
+START_TEST(requests_are_counted_by_what_came_of_them)
+{
+	fake_list(FAKE_NODE, 503, "later");
+	start();
+	ck_assert_str_eq(requests_made(), "");
+	UNTIL(watching() && fake_count(FAKE_SLICE, true) && fake_count(FAKE_NODE, true) &&
+	      fake_count(FAKE_CIDR, true));
+	/* A list and a watch of each kind, of which the answers to the latter may be on their way.
+	 */
+	UNTIL(!strcmp(requests_made(), "GET 200 8;GET 503 1;"));
+	uint16_t port = fake.port;
+	fake_stop();
+	UNTIL(strstr(requests_made(), "GET 0 "));
+	fake_start(port, NULL, NULL);
+}
+END_TEST
+
 START_TEST(status_before_anything_came_is_not_connected)
 {
 	start();
@@ -420,6 +459,7 @@ int main(void)
 
 	tcase_add_checked_fixture(life, setup, teardown);
 	tcase_add_test(life, status_tells_of_each_kind);
+	tcase_add_test(life, requests_are_counted_by_what_came_of_them);
 	tcase_add_test(life, status_before_anything_came_is_not_connected);
 	tcase_add_test(life, it_can_be_freed_before_the_loop_ever_ran);
 	tcase_add_loop_test(life, it_can_be_freed_after_any_number_of_turns, 1, 40);
