@@ -375,6 +375,7 @@ void config_free(struct config *config)
 	free(config->bridge_interface);
 	free(config->interface_name_prefix);
 	free(config->healthz_bind_address);
+	free(config->metrics_bind_address);
 	free(config->cluster_cidrs.items);
 	free(config->service_cidrs.items);
 	config_clear_interfaces(config);

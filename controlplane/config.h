@@ -9,6 +9,7 @@
  * it. A field `apiServer` of the file is the flag --api-server.
  */
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -74,10 +75,12 @@ struct config {
 	struct config_prefixes service_cidrs; /* beside the ServiceCIDR objects (S-122) */
 	bool source_ranges_everywhere;
 	char *healthz_bind_address; /* "ADDRESS:PORT" (S-210); "": no server */
+	char *metrics_bind_address; /* the same (S-217) */
 	/* Table sizes. */
 	uint32_t max_services, max_backends, max_frontends, max_maglev_slots;
 	uint32_t max_policies, max_flows_new, max_flows, max_snat_ports;
 	uint32_t max_affinity, max_sockets;
+	uint32_t metrics_services; /* service ports with metrics of their own */
 	/* Idle timeouts of flows, in seconds. */
 	uint32_t timeout_tcp_new, timeout_tcp, timeout_tcp_closing, timeout_tcp_closed;
 	uint32_t timeout_udp_new, timeout_udp;
@@ -98,6 +101,13 @@ enum config_action {
  */
 int config_load(int argc, char **argv, struct config **ret, enum config_action *ret_action,
 		char error[512]);
+
+/*
+ * The configuration as /configz shows it, a new reference: the fields by their
+ * names, in the file's form. Nothing secret is in it: files are named, and a
+ * password in a URL is left out. NULL without memory.
+ */
+json_t *config_json(const struct config *config);
 
 /* Takes NULL too. */
 void config_free(struct config *config);

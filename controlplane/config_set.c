@@ -363,17 +363,15 @@ CONFIG_SETTER(config_set_interface)
 	return store_text(config, field, text);
 }
 
-CONFIG_SETTER(config_set_bind)
+static int set_bind(struct config *config, const struct config_field *field, const char *text,
+		    uint32_t port, char *reason)
 {
-	const char *text = values->text[0];
 	char host[IP_TEXT_MAX], whole[IP_TEXT_MAX];
 	const char *colon = strrchr(text, ':');
 	bool bracket = text[0] == '[' && colon && colon > text && colon[-1] == ']';
 	struct sl_addr addr;
-	uint32_t port = 10256;
 	int family = ip_parse(text, &addr);
 
-	(void)ret_bad;
 	if (!*text)
 		return store_text(config, field, text);
 	if (family < 0 && colon) {
@@ -388,4 +386,16 @@ CONFIG_SETTER(config_set_bind)
 		return refuse(reason, "'%.60s' is not ADDRESS:PORT", text);
 	return store_text(config, field,
 			  ip_format_port(&addr, (uint8_t)family, htons((uint16_t)port), whole));
+}
+
+CONFIG_SETTER(config_set_bind)
+{
+	(void)ret_bad;
+	return set_bind(config, field, values->text[0], 10256, reason);
+}
+
+CONFIG_SETTER(config_set_metrics_bind)
+{
+	(void)ret_bad;
+	return set_bind(config, field, values->text[0], 10249, reason);
 }

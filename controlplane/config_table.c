@@ -132,10 +132,17 @@ const struct config_field config_fields[] = {
 	  .help = "loadBalancerSourceRanges hold for a Service's node ports and external IPs, too; "
 		  "kube-proxy applies them to load balancer addresses only." },
 
-	{ .heading = "Health",
+	{ .heading = "Health and metrics",
 	  .name = "healthzBindAddress", .value = "ADDRESS:PORT", .fallback = "0.0.0.0:10256",
 	  .set = config_set_bind, AT(healthz_bind_address),
 	  .help = "Where /healthz and /livez are served; the port may be left out. An empty text, \"\": nowhere." },
+	{ .name = "metricsBindAddress", .value = "ADDRESS:PORT", .fallback = "127.0.0.1:10249",
+	  .set = config_set_metrics_bind, AT(metrics_bind_address),
+	  .help = "Where /metrics, /healthz, /proxyMode and /configz are served, to whoever can reach it; the port may "
+		  "be left out. An empty text, \"\": nowhere." },
+	{ COUNT("metricsServices", metrics_services, "1000", 0, 1048576,
+		        "So many service ports have metrics of their own, the first that were programmed; a service "
+		        "port has 5, and one for each reason of its losses. 0: none.") },
 
 	{ .heading = "Table sizes",
 	  COUNT("maxServices", max_services, "65536", 16, 1048576,

@@ -24,6 +24,7 @@
 #include "controlplane/node_ports.h"
 #include "controlplane/observe/control.h"
 #include "controlplane/observe/view.h"
+#include "controlplane/scrape/scrape.h"
 #include "controlplane/source/source.h"
 #include "controlplane/store/store.h"
 #include "controlplane/sync.h"
@@ -57,6 +58,7 @@ struct daemon {
 	struct source *source;
 	struct events *events;
 	struct control *control;
+	struct scrape *scrape;
 };
 
 static void take_address(void *context, const struct sl_addr *addr, uint8_t family)
@@ -400,6 +402,24 @@ static int start_checks(struct daemon *daemon, char error[512])
 	return r;
 }
 
+static int start_scrape(struct daemon *daemon, char error[512])
+{
+	const struct scrape_options options = {
+		.loop = &daemon->loop,
+		.config = daemon->config,
+		.store = daemon->store,
+		.runs = sync_runs(daemon->sync),
+		.tables = daemon->tables,
+		.health = checks_proxy(daemon->checks),
+		.source = daemon->source,
+		.view = &daemon->view,
+		.attach = on_attach,
+		.context = daemon,
+	};
+
+	return scrape_new(&options, &daemon->scrape, error);
+}
+
 static int start(struct daemon *daemon, char error[512])
 {
 	struct sync_options sync = {
@@ -434,6 +454,8 @@ static int start(struct daemon *daemon, char error[512])
 	if (r == 0)
 		r = start_source(daemon, error);
 	if (r == 0)
+		r = start_scrape(daemon, error);
+	if (r == 0)
 		start_events(daemon);
 	return r;
 }
@@ -442,6 +464,7 @@ static void stop(struct daemon *daemon)
 {
 	uv_close((uv_handle_t *)&daemon->term, NULL);
 	uv_close((uv_handle_t *)&daemon->interrupt, NULL);
+	scrape_free(daemon->scrape);
 	control_free(daemon->control);
 	events_free(daemon->events);
 	source_free(daemon->source);

@@ -4,7 +4,7 @@
 /*
  * sluiced put together: a source fills the store, sync resolves what changed
  * and hands it to the map writer, attach follows the interfaces, and the
- * control socket shows all of it.
+ * control socket and metricsBindAddress show all of it.
  */
 
 #include "controlplane/config.h"

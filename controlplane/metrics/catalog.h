@@ -93,16 +93,16 @@
 	  "Packets rejected, dropped or reset, by reason, over all Services and what belongs to "  \
 	  "none, since this process started.")                                                     \
 	X(SERVICE_CONNECTIONS, "sluice_service_connections_total", COUNTER,                        \
-	  "namespace,service,port,protocol,ip_family",                                             \
+	  "service_namespace,service_name,port_name,protocol,ip_family",                                             \
 	  "Flows that were opened, since the service port was programmed.")                        \
 	X(SERVICE_PACKETS, "sluice_service_packets_total", COUNTER,                                \
-	  "namespace,service,port,protocol,ip_family,direction",                                   \
+	  "service_namespace,service_name,port_name,protocol,ip_family,direction",                                   \
 	  "Translated packets, since the service port was programmed.")                            \
 	X(SERVICE_BYTES, "sluice_service_bytes_total", COUNTER,                                    \
-	  "namespace,service,port,protocol,ip_family,direction",                                   \
+	  "service_namespace,service_name,port_name,protocol,ip_family,direction",                                   \
 	  "Their bytes from the IP header on.")                                                    \
 	X(SERVICE_LOSSES, "sluice_service_losses_total", COUNTER,                                  \
-	  "namespace,service,port,protocol,ip_family,reason",                                      \
+	  "service_namespace,service_name,port_name,protocol,ip_family,reason",                                      \
 	  "Packets rejected, dropped or reset; only reasons that were met.")                       \
 	X(SERVICES_LEFT_OUT, "sluice_metrics_service_ports_left_out", GAUGE, "",                   \
 	  "Service ports without metrics of their own, because metricsServices has no room.")

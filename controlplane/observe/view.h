@@ -8,6 +8,7 @@
  */
 
 #include <jansson.h>
+#include <stdbool.h>
 
 #include "common/mem.h"
 #include "controlplane/tables/datapath.h"
@@ -41,6 +42,37 @@ int view_backends(const struct view *view, json_t **ret, char error[512]);
 int view_flows(const struct view *view, const struct view_flow_filter *filter, json_t **ret,
 	       char error[512]);
 int view_maps(const struct view *view, json_t **ret, char error[512]);
+
+/* One map. */
+struct view_map {
+	const char *name;
+	uint32_t type, key_size, value_size, max_entries;
+	bool counted;	  /* else `entries` makes no sense */
+	uint64_t entries; /* in use */
+	bool sized;	  /* else `bytes` is not known */
+	uint64_t bytes;
+};
+int view_map(const struct view *view, enum datapath_map map, struct view_map *ret, char error[512]);
+
+/* Counters by service id, and who has the first ids. */
+struct view_counters {
+	uint32_t n;
+	struct sl_service_stats *stats; /* by id, summed over CPUs; 0 of unused ones */
+	struct {
+		uint32_t id;
+		struct sl_identity who;
+	} *ports; /* in use, by id */
+	uint32_t n_ports;
+	uint32_t left_out; /* that would be in `ports` */
+};
+
+/*
+ * Reads the counters of the ids below `n` that `used` marks, and the identities
+ * of at most `max_ports` of them.
+ */
+int view_counters(const struct view *view, const bool *used, uint32_t n, uint32_t max_ports,
+		  struct view_counters *ret, char error[512]);
+void view_counters_done(struct view_counters *counters);
 
 /* `losses` over all services, for Status. */
 int view_losses(const struct view *view, json_t **ret, char error[512]);

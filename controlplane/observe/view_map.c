@@ -47,7 +47,7 @@ static int count_one(void *count, const void *key, const void *value)
 {
 	(void)key;
 	(void)value;
-	++*(json_int_t *)count;
+	++*(uint64_t *)count;
 	return 0;
 }
 
@@ -64,7 +64,7 @@ static bool in_use(enum counting counting, const void *value)
 	}
 }
 
-static int count_array(const struct table *table, enum counting counting, json_int_t *ret,
+static int count_array(const struct table *table, enum counting counting, uint64_t *ret,
 		       char error[VIEW_ERROR_MAX])
 {
 	static const uint32_t sizes[] = {
@@ -84,34 +84,30 @@ static int count_array(const struct table *table, enum counting counting, json_i
 	return r;
 }
 
-/* What the kernel says that a map takes, or null. */
-static json_t *memory_of(int fd)
+/* What the kernel says that a map takes. */
+static bool memory_of(int fd, uint64_t *ret)
 {
 	char path[64], line[256];
-	uint64_t bytes;
-	json_t *result = NULL;
+	bool found = false;
 	FILE *file;
 
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", fd);
 	file = fopen(path, "re");
 	if (!file)
-		return json_null();
-	while (!result && fgets(line, sizeof(line), file))
-		if (sscanf(line, "memlock: %" SCNu64, &bytes) == 1)
-			result = json_integer((json_int_t)bytes);
+		return false;
+	while (!found && fgets(line, sizeof(line), file))
+		found = sscanf(line, "memlock: %" SCNu64, ret) == 1;
 	fclose(file);
-	return result ? result : json_null();
+	return found;
 }
 
-static int map_document(const struct view *view, enum datapath_map map, json_t **ret,
-			char error[VIEW_ERROR_MAX])
+int view_map(const struct view *view, enum datapath_map map, struct view_map *ret,
+	     char error[VIEW_ERROR_MAX])
 {
-	const char *name = datapath_map_name(map);
-	const char *type;
 	struct table table;
 	enum counting counting;
-	json_int_t entries = 0;
-	int r = view_table_info(view->fd[map], name, &table, error);
+	uint64_t entries = 0;
+	int r = view_table_info(view->fd[map], datapath_map_name(map), &table, error);
 
 	if (r)
 		return r;
@@ -122,14 +118,37 @@ static int map_document(const struct view *view, enum datapath_map map, json_t *
 		r = count_array(&table, counting, &entries, error);
 	if (r)
 		return r;
-	type = libbpf_bpf_map_type_str(table.type);
-	*ret = json_pack(
-		"{s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "name", name, "type",
-		type ? type : "unknown", "keySize", (json_int_t)table.key_size, "valueSize",
-		(json_int_t)table.value_size, "maxEntries", (json_int_t)table.max_entries,
-		"entries", counting == COUNT_NONE ? json_null() : json_integer(entries), "bytes",
-		memory_of(table.fd), "pinned",
-		view->maps_folder ? json_sprintf("%s/%s", view->maps_folder, name) : json_null());
+	*ret = (struct view_map) {
+		.name = table.name,
+		.type = table.type,
+		.key_size = table.key_size,
+		.value_size = table.value_size,
+		.max_entries = table.max_entries,
+		.counted = counting != COUNT_NONE,
+		.entries = entries,
+	};
+	ret->sized = memory_of(table.fd, &ret->bytes);
+	return 0;
+}
+
+static int map_document(const struct view *view, enum datapath_map map, json_t **ret,
+			char error[VIEW_ERROR_MAX])
+{
+	const char *type;
+	struct view_map is;
+	int r = view_map(view, map, &is, error);
+
+	if (r)
+		return r;
+	type = libbpf_bpf_map_type_str(is.type);
+	*ret = json_pack("{s:s, s:s, s:I, s:I, s:I, s:o, s:o, s:o}", "name", is.name, "type",
+			 type ? type : "unknown", "keySize", (json_int_t)is.key_size, "valueSize",
+			 (json_int_t)is.value_size, "maxEntries", (json_int_t)is.max_entries,
+			 "entries", is.counted ? json_integer((json_int_t)is.entries) : json_null(),
+			 "bytes", is.sized ? json_integer((json_int_t)is.bytes) : json_null(),
+			 "pinned",
+			 view->maps_folder ? json_sprintf("%s/%s", view->maps_folder, is.name)
+					   : json_null());
 	return *ret ? 0 : view_no_memory(error);
 }
 

@@ -2,6 +2,8 @@
 
 /* What lbctl and /metrics ask for. */
 
+#include <stdlib.h>
+
 #include "controlplane/tables/state.h"
 
 json_t *tables_latency(const struct tables *tables)
@@ -40,10 +42,15 @@ void tables_count(const struct tables *tables, struct tables_counts *ret)
 			count_service(chain_entry(link, struct tables_service, link), ret);
 }
 
-void tables_mark_services(const struct tables *tables, bool *used)
+bool *tables_used_services(const struct tables *tables, uint32_t *ret_n)
 {
-	for (uint32_t id = 0; id < ids_max(tables->service_ids); id++)
-		used[id] = id == 0 || ids_is_taken(tables->service_ids, id);
+	uint32_t n = ids_max(tables->service_ids);
+	bool *used = calloc(n, sizeof(*used));
+
+	for (uint32_t id = 0; used && id < n; id++)
+		used[id] = ids_is_taken(tables->service_ids, id);
+	*ret_n = n;
+	return used;
 }
 
 json_t *tables_status(const struct tables *tables)

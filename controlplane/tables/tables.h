@@ -84,10 +84,10 @@ struct tables_counts {
 void tables_count(const struct tables *tables, struct tables_counts *ret);
 
 /*
- * Marks the service ids whose counters are not in `past`, in an array of
- * datapath_entries(DATAPATH_services). 0 is one: it counts what has no service.
+ * Which service ids' counters are not in `past`, as an array by id, which the
+ * caller frees. 0 is one: it counts what has no service. NULL without memory.
  */
-void tables_mark_services(const struct tables *tables, bool *used);
+bool *tables_used_services(const struct tables *tables, uint32_t *ret_n);
 
 /* For lbctl: see docs/api.md. New references. */
 json_t *tables_latency(const struct tables *tables); /* { "count", "p50Us", "p99Us", "maxUs" } */

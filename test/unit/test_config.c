@@ -244,6 +244,63 @@ START_TEST(health_is_served_on_an_address_and_port)
 }
 END_TEST
 
+START_TEST(metrics_are_served_on_an_address_and_port)
+{
+	load_ok("");
+	ck_assert_str_eq(config->metrics_bind_address, "127.0.0.1:10249");
+	config_free(sl_take(config));
+	write_file("metricsBindAddress: ''\n");
+	load_ok("--config FILE");
+	ck_assert_str_eq(config->metrics_bind_address, "");
+	config_free(sl_take(config));
+	load_ok("--metrics-bind-address 192.0.2.1");
+	ck_assert_str_eq(config->metrics_bind_address, "192.0.2.1:10249");
+}
+END_TEST
+
+static json_t *shown(const char *field)
+{
+	json_t *all = config_json(config), *value = json_incref(json_object_get(all, field));
+
+	ck_assert_uint_eq(json_object_size(all), config_n_fields);
+	json_decref(all);
+	return value;
+}
+
+static void assert_shown(const char *field, const char *want)
+{
+	json_t *value = shown(field);
+	char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS);
+
+	ck_assert_str_eq(text, want);
+	free(text);
+	json_decref(value);
+}
+
+START_TEST(configuration_is_shown_as_the_file_has_it)
+{
+	write_file("apiServer: https://me:secret@192.0.2.1:6443/x@y\n"
+		   "interfaces: {eth0: uplink, br0: none}\n"
+		   "nodePortAddresses: [primary, 10.0.0.0/8]\n"
+		   "detectLocalMode: clusterCIDR\nclusterCIDR: [10.244.0.0/16, 'fd00::/48']\n"
+		   "masquerade: compatible\nsnatPorts: 2000-3000\nhostProcesses: false\n"
+		   "maxServices: 100\n");
+	load_ok("--config FILE");
+	assert_shown("apiServer", "\"https://192.0.2.1:6443/x@y\"");
+	assert_shown("interfaces", "{\"br0\":\"none\",\"eth0\":\"uplink\"}");
+	assert_shown("nodePortAddresses", "[\"primary\",\"10.0.0.0/8\"]");
+	assert_shown("detectLocalMode", "\"clusterCIDR\"");
+	assert_shown("clusterCIDR", "[\"10.244.0.0/16\",\"fd00::/48\"]");
+	assert_shown("masquerade", "\"compatible\"");
+	assert_shown("snatPorts", "\"2000-3000\"");
+	assert_shown("hostProcesses", "false");
+	assert_shown("maxServices", "100");
+	assert_shown("kubeconfig", "null");
+	assert_shown("serviceCIDRs", "[]");
+	assert_shown("logLevel", "\"info\"");
+}
+END_TEST
+
 START_TEST(node_ports_may_be_left_to_localhost)
 {
 	load_ok("--node-port-addresses localhost,primary");
@@ -299,6 +356,9 @@ static const struct {
 	  ":2: maxServces: no such field; did you mean maxServices?" },
 	{ "maxservices: 50\n", ":1: maxservices: no such field; did you mean maxServices?" },
 	{ "frobnicate: 1\n", ":1: frobnicate: no such field" },
+	{ "metricsBindAddress: 10249\n", ":1: metricsBindAddress: '10249' is not ADDRESS:PORT" },
+	{ "metricsBindAddress: '1.2.3.4:0'\n", ":1: metricsBindAddress: 0 is not in 1 ... 65535" },
+	{ "metricsServices: 1048577\n", ":1: metricsServices: 1048577 is not in 0 ... 1048576" },
 	{ "\nmaxServices: 0\n", ":2: maxServices: 0 is not in 16 ... 1048576" },
 	{ "maxServices: 99999999999999999999\n",
 	  ":1: maxServices: 99999999999999999999 is not in" },
@@ -516,6 +576,8 @@ int main(void)
 	tcase_add_test(tc, the_file_says_who_is_a_pod_and_who_is_masqueraded);
 	tcase_add_test(tc, flags_say_who_is_a_pod);
 	tcase_add_loop_test(tc, health_is_served_on_an_address_and_port, 0, SL_COUNT(binds));
+	tcase_add_test(tc, metrics_are_served_on_an_address_and_port);
+	tcase_add_test(tc, configuration_is_shown_as_the_file_has_it);
 	tcase_add_test(tc, node_ports_may_be_left_to_localhost);
 	tcase_add_test(tc, flags_win_over_the_file);
 	tcase_add_test(tc, an_empty_file_is_all_defaults);

@@ -155,6 +155,34 @@ START_TEST(catalog_keeps_prometheus_rules)
 }
 END_TEST
 
+START_TEST(documentation_has_the_same_list)
+{
+	static char text[65536];
+	char path[512], row[1024];
+	size_t rows = 0;
+
+	/* From test/unit/ of the sources, wherever the test runs. */
+	snprintf(path, sizeof(path), "%s", __FILE__);
+	char *end = strstr(path, "test/unit/");
+	ck_assert_ptr_nonnull(end);
+	snprintf(end, sizeof(path) - (size_t)(end - path), "docs/metrics.md");
+	FILE *in = fopen(path, "r");
+	ck_assert_msg(in != NULL, "%s", path);
+	text[fread(text, 1, sizeof(text) - 1, in)] = '\0';
+	fclose(in);
+	for (size_t i = 0; i < METRIC_MAX; i++) {
+		const struct metric_entry *entry = &metric_catalog[i];
+
+		snprintf(row, sizeof(row), "\n| `%s` | %s | %s | %s |\n", entry->name,
+			 metric_type_name(entry->type), entry->labels, entry->help);
+		ck_assert_msg(strstr(text, row) != NULL, "docs/metrics.md lacks%s", row);
+	}
+	for (const char *at = text; (at = strstr(at, "\n| `")); at++)
+		rows++;
+	ck_assert_uint_eq(rows, METRIC_MAX);
+}
+END_TEST
+
 START_TEST(a_long_page_is_whole)
 {
 	page_begin(&page, METRIC_SERVICE_CONNECTIONS);
@@ -180,6 +208,7 @@ static Suite *suite(void)
 	tcase_add_test(tc, histogram_without_labels_has_le_alone);
 	tcase_add_test(tc, bounds_are_kube_proxys);
 	tcase_add_test(tc, catalog_keeps_prometheus_rules);
+	tcase_add_test(tc, documentation_has_the_same_list);
 	tcase_add_test(tc, a_long_page_is_whole);
 	suite_add_tcase(s, tc);
 	return s;
