@@ -77,6 +77,13 @@ static size_t distance(const char *a, const char *b)
 	return row[len];
 }
 
+const char *config_not_taken(const char *name)
+{
+	if (strcmp(name, "featureGates") == 0 || strcmp(name, "feature-gates") == 0)
+		return "sluice has no feature gates; leave it out";
+	return NULL;
+}
+
 bool config_suggest(const char *text, bool flags, char ret[CONFIG_FLAG_MAX])
 {
 	size_t nearest = 2 + strlen(text) / 4;
@@ -173,10 +180,14 @@ static int find_flag(const char *text, size_t len)
 static int unknown_flag(const char *text, size_t len, char *error)
 {
 	char name[CONFIG_FLAG_MAX], near[CONFIG_FLAG_MAX];
+	const char *why;
 
 	snprintf(name, sizeof(name), "%.*s", (int)len, text);
 	if (text[0] != '-')
 		return refuse(error, "%.60s: is not a flag", text);
+	why = config_not_taken(name + (len < 2 ? 0 : 2));
+	if (why)
+		return refuse(error, "%s: %s", name, why);
 	if (config_suggest(name, true, near))
 		return refuse(error, "%s: no such flag; did you mean %s?", name, near);
 	return refuse(error, "%s: no such flag", name);
@@ -329,6 +340,7 @@ static int load(struct loading *l)
 	if (!err)
 		err = check(l);
 	l->config->cleanup = l->options[OPTION_CLEANUP];
+	l->config->init_only = l->options[OPTION_INIT];
 	return err;
 }
 

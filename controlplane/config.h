@@ -76,6 +76,7 @@ struct config {
 	bool source_ranges_everywhere;
 	char *healthz_bind_address; /* "ADDRESS:PORT" (S-210); "": no server */
 	char *metrics_bind_address; /* the same (S-217) */
+	int32_t oom_score_adj;	    /* -1000 ... 1000 (S-254) */
 	/* Table sizes. */
 	uint32_t max_services, max_backends, max_frontends, max_maglev_slots;
 	uint32_t max_policies, max_flows_new, max_flows, max_snat_ports;
@@ -84,7 +85,8 @@ struct config {
 	/* Idle timeouts of flows, in seconds. */
 	uint32_t timeout_tcp_new, timeout_tcp, timeout_tcp_closing, timeout_tcp_closed;
 	uint32_t timeout_udp_new, timeout_udp;
-	bool cleanup; /* --cleanup: remove pins and links, then exit (S-247) */
+	bool init_only; /* --init-only: load and pin, then exit (S-256) */
+	bool cleanup;	/* --cleanup: remove pins and links, then exit (S-247) */
 };
 
 enum config_action {

@@ -162,6 +162,9 @@ static int read_root(struct file *f, yaml_node_t *root)
 		if (!name)
 			return refuse(f, line_of(key), "a field name is not text");
 		const struct config_field *field = find_field(name);
+		const char *why = field ? NULL : config_not_taken(name);
+		if (why)
+			return refuse(f, line_of(key), "%s: %s", name, why);
 		if (!field && config_suggest(name, false, near))
 			return refuse(f, line_of(key), "%.60s: no such field; did you mean %s?",
 				      name, near);

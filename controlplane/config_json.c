@@ -85,6 +85,8 @@ static json_t *value_json(const struct config *config, const struct config_field
 
 	if (field->set == config_set_number)
 		return json_integer(*(const uint32_t *)member);
+	if (field->set == config_set_oom_score)
+		return json_integer(*(const int32_t *)member);
 	if (field->set == config_set_flag)
 		return json_boolean(*(const bool *)member);
 	if (field->set == config_set_choice || field->set == config_set_masquerade)

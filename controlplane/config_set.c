@@ -399,3 +399,15 @@ CONFIG_SETTER(config_set_metrics_bind)
 	(void)ret_bad;
 	return set_bind(config, field, values->text[0], 10249, reason);
 }
+
+CONFIG_SETTER(config_set_oom_score)
+{
+	const char *text = values->text[0];
+	uint32_t number;
+
+	(void)ret_bad;
+	if (parse_number(text + (*text == '-'), 0, 1000, &number, reason))
+		return refuse(reason, "'%.60s' is not in -1000 ... 1000", text);
+	*(int32_t *)member(config, field) = *text == '-' ? -(int32_t)number : (int32_t)number;
+	return 0;
+}

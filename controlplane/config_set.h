@@ -28,6 +28,7 @@ CONFIG_SETTER(config_set_service_cidrs);
 CONFIG_SETTER(config_set_interface); /* a name or its beginning, may be empty */
 CONFIG_SETTER(config_set_bind);	     /* ADDRESS[:PORT], may be empty; S-210 */
 CONFIG_SETTER(config_set_metrics_bind);
+CONFIG_SETTER(config_set_oom_score);
 
 /* Each frees a list and what is in it. */
 void config_clear_interfaces(struct config *config);

@@ -143,6 +143,11 @@ const struct config_field config_fields[] = {
 	{ COUNT("metricsServices", metrics_services, "1000", 0, 1048576,
 		        "So many service ports have metrics of their own, the first that were programmed; a service "
 		        "port has 5, and one for each reason of its losses. 0: none.") },
+	{ .heading = "The process",
+	  .name = "oomScoreAdj", .value = "N", .fallback = "-999",
+	  .set = config_set_oom_score, AT(oom_score_adj),
+	  .help = "How soon the kernel ends this process when memory runs out, -1000 (never) to 1000. What can't be "
+		  "set is told and has no other effect." },
 
 	{ .heading = "Table sizes",
 	  COUNT("maxServices", max_services, "65536", 16, 1048576,
@@ -191,6 +196,8 @@ const struct config_option config_options[OPTION_MAX] = {
 	[OPTION_DEFAULTS] = { "--print-defaults", NULL, NULL,
 			      "Write a file of all fields and their defaults, then exit." },
 	[OPTION_DOCS] = { "--print-config-docs", NULL, NULL, NULL },
+	[OPTION_INIT] = { "--init-only", NULL, NULL,
+			  "Load the programs, make and pin the maps, then exit; attach nothing." },
 	[OPTION_CLEANUP] = { "--cleanup", NULL, NULL,
 			     "Remove the instance's pins and links, then exit." },
 	[OPTION_VERSION] = { "--version", "-V", NULL, "Write the version, then exit." },

@@ -52,6 +52,7 @@ enum config_option_id {
 	OPTION_CHECK,
 	OPTION_DEFAULTS,
 	OPTION_DOCS,
+	OPTION_INIT,
 	OPTION_CLEANUP,
 	OPTION_VERSION,
 	OPTION_HELP,
@@ -80,6 +81,9 @@ int config_check(const struct config *config, const char **ret_field,
  * if the file has it. Returns 0, or -EINVAL or -ENOMEM with a line in `error`.
  */
 int config_read_file(const char *path, struct config *config, size_t *lines, char error[512]);
+
+/* Why a field or flag of kube-proxy, without dashes, has no equal here; or NULL. */
+const char *config_not_taken(const char *name);
 
 /* Writes the name that is nearest to `text` into `ret`; false if none is near. */
 bool config_suggest(const char *text, bool flags, char ret[CONFIG_FLAG_MAX]);

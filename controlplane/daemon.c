@@ -22,6 +22,7 @@
 #include "controlplane/lock.h"
 #include "controlplane/node_facts.h"
 #include "controlplane/node_ports.h"
+#include "controlplane/oom.h"
 #include "controlplane/observe/control.h"
 #include "controlplane/observe/view.h"
 #include "controlplane/scrape/scrape.h"
@@ -238,7 +239,7 @@ static void fill_timeouts(const struct config *config, struct sl_config *ret)
 	t[1][SL_FLOW_CLOSING] = t[1][SL_FLOW_CLOSED] = t[1][SL_FLOW_ESTABLISHED];
 }
 
-static int open_datapath(struct daemon *daemon, char error[512])
+static int load_datapath(struct daemon *daemon, char error[512])
 {
 	const struct config *config = daemon->config;
 	struct datapath_options options = {
@@ -268,6 +269,15 @@ static int open_datapath(struct daemon *daemon, char error[512])
 		return r;
 	log_info("daemon: datapath loaded pins=%s/%s maps=%s", daemon->root, config->instance,
 		 datapath_adopted(daemon->datapath) ? "adopted" : "new");
+	return 0;
+}
+
+static int open_datapath(struct daemon *daemon, char error[512])
+{
+	int r = load_datapath(daemon, error);
+
+	if (r < 0)
+		return r;
 	takeover_start(&daemon->effective, daemon->datapath, &daemon->takeover);
 	for (int i = 0; i < DATAPATH_MAP_MAX; i++)
 		daemon->view.fd[i] = datapath_map(daemon->datapath, i);
@@ -506,6 +516,7 @@ int daemon_run(const struct config *config, char error[512])
 	uv_signal_init(&daemon.loop, &daemon.interrupt);
 	daemon.term.data = daemon.interrupt.data = &daemon;
 	signal(SIGPIPE, SIG_IGN);
+	oom_set_score(config->oom_score_adj);
 
 	log_info("daemon: sluiced %s instance=%s node=%s", SLUICE_VERSION, config->instance,
 		 config->node_name);
@@ -516,6 +527,23 @@ int daemon_run(const struct config *config, char error[512])
 		uv_run(&daemon.loop, UV_RUN_DEFAULT);
 	}
 	stop(&daemon);
+	close(daemon.lock);
+	return r;
+}
+
+int daemon_init(const struct config *config, char error[512])
+{
+	struct daemon daemon = {};
+	int r;
+
+	name_paths(&daemon, config);
+	daemon.lock = lock_take(config->run_dir, config->instance, error, 512);
+	if (daemon.lock < 0)
+		return daemon.lock;
+	r = load_datapath(&daemon, error);
+	if (r == 0)
+		log_info("daemon: nothing was attached, as --init-only asks");
+	datapath_close(daemon.datapath);
 	close(daemon.lock);
 	return r;
 }

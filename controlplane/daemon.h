@@ -15,5 +15,8 @@
  */
 int daemon_run(const struct config *config, char error[512]);
 
+/* Loads the programs, makes and pins the maps, attaches nothing (S-256). */
+int daemon_init(const struct config *config, char error[512]);
+
 /* Removes what an instance left: links, programs and maps (S-247). */
 int daemon_cleanup(const struct config *config, char error[512]);

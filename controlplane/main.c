@@ -23,7 +23,12 @@ int main(int argc, char **argv)
 
 	log_set_level_name(config->log_level);
 	log_take_libbpf();
-	r = config->cleanup ? daemon_cleanup(config, error) : daemon_run(config, error);
+	if (config->cleanup)
+		r = daemon_cleanup(config, error);
+	else if (config->init_only)
+		r = daemon_init(config, error);
+	else
+		r = daemon_run(config, error);
 	if (r < 0) {
 		log_error("daemon: %s", error);
 		return EXIT_FAILURE;

@@ -258,6 +258,27 @@ START_TEST(metrics_are_served_on_an_address_and_port)
 }
 END_TEST
 
+/* S-254 */
+static const struct {
+	const char *text;
+	int want;
+} scores[] = { { "-999", -999 }, { "-1000", -1000 }, { "0", 0 }, { "-0", 0 }, { "1000", 1000 } };
+
+START_TEST(oom_score_has_a_sign)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "oomScoreAdj: %s\n", scores[_i].text);
+	write_file(text);
+	load_ok("--config FILE");
+	ck_assert_int_eq(config->oom_score_adj, scores[_i].want);
+	config_free(sl_take(config));
+	snprintf(text, sizeof(text), "--oom-score-adj %s", scores[_i].text);
+	load_ok(text);
+	ck_assert_int_eq(config->oom_score_adj, scores[_i].want);
+}
+END_TEST
+
 static json_t *shown(const char *field)
 {
 	json_t *all = config_json(config), *value = json_incref(json_object_get(all, field));
@@ -284,7 +305,7 @@ START_TEST(configuration_is_shown_as_the_file_has_it)
 		   "nodePortAddresses: [primary, 10.0.0.0/8]\n"
 		   "detectLocalMode: clusterCIDR\nclusterCIDR: [10.244.0.0/16, 'fd00::/48']\n"
 		   "masquerade: compatible\nsnatPorts: 2000-3000\nhostProcesses: false\n"
-		   "maxServices: 100\n");
+		   "oomScoreAdj: -5\nmaxServices: 100\n");
 	load_ok("--config FILE");
 	assert_shown("apiServer", "\"https://192.0.2.1:6443/x@y\"");
 	assert_shown("interfaces", "{\"br0\":\"none\",\"eth0\":\"uplink\"}");
@@ -294,6 +315,7 @@ START_TEST(configuration_is_shown_as_the_file_has_it)
 	assert_shown("masquerade", "\"compatible\"");
 	assert_shown("snatPorts", "\"2000-3000\"");
 	assert_shown("hostProcesses", "false");
+	assert_shown("oomScoreAdj", "-5");
 	assert_shown("maxServices", "100");
 	assert_shown("kubeconfig", "null");
 	assert_shown("serviceCIDRs", "[]");
@@ -356,6 +378,11 @@ static const struct {
 	  ":2: maxServces: no such field; did you mean maxServices?" },
 	{ "maxservices: 50\n", ":1: maxservices: no such field; did you mean maxServices?" },
 	{ "frobnicate: 1\n", ":1: frobnicate: no such field" },
+	{ "featureGates: {A: true}\n", ":1: featureGates: sluice has no feature gates" },
+	{ "oomScoreAdj: -1001\n", ":1: oomScoreAdj: '-1001' is not in -1000 ... 1000" },
+	{ "oomScoreAdj: 1001\n", ":1: oomScoreAdj: '1001' is not in -1000 ... 1000" },
+	{ "oomScoreAdj: --5\n", ":1: oomScoreAdj: '--5' is not in -1000 ... 1000" },
+	{ "oomScoreAdj: '-'\n", ":1: oomScoreAdj: '-' is not in -1000 ... 1000" },
 	{ "metricsBindAddress: 10249\n", ":1: metricsBindAddress: '10249' is not ADDRESS:PORT" },
 	{ "metricsBindAddress: '1.2.3.4:0'\n", ":1: metricsBindAddress: 0 is not in 1 ... 65535" },
 	{ "metricsServices: 1048577\n", ":1: metricsServices: 1048577 is not in 0 ... 1048576" },
@@ -446,6 +473,7 @@ static const struct {
 	{ "--chek-config", "--chek-config: no such flag; did you mean --check-config?" },
 	{ "--what-is-this-supposed-to-be=1", "--what-is-this-supposed-to-be: no such flag" },
 	{ "web.yaml", "web.yaml: is not a flag" },
+	{ "--feature-gates=A=true", "--feature-gates: sluice has no feature gates" },
 	{ "--max-services", "--max-services: needs a value" },
 	{ "--help=yes", "--help: takes no value" },
 	{ "--max-services 1", "--max-services: 1 is not in 16 ... 1048576" },
@@ -530,6 +558,15 @@ START_TEST(cleanup_is_asked_for_by_a_flag_only)
 }
 END_TEST
 
+START_TEST(init_only_is_asked_for_by_a_flag_only)
+{
+	load_ok("--init-only");
+	ck_assert(config->init_only);
+	write_file("initOnly: true\n");
+	ck_assert_int_eq(load("--config FILE"), -EINVAL);
+}
+END_TEST
+
 /* The flag's name comes from the field's. */
 START_TEST(flags_are_named_after_fields)
 {
@@ -577,6 +614,7 @@ int main(void)
 	tcase_add_test(tc, flags_say_who_is_a_pod);
 	tcase_add_loop_test(tc, health_is_served_on_an_address_and_port, 0, SL_COUNT(binds));
 	tcase_add_test(tc, metrics_are_served_on_an_address_and_port);
+	tcase_add_loop_test(tc, oom_score_has_a_sign, 0, SL_COUNT(scores));
 	tcase_add_test(tc, configuration_is_shown_as_the_file_has_it);
 	tcase_add_test(tc, node_ports_may_be_left_to_localhost);
 	tcase_add_test(tc, flags_win_over_the_file);
@@ -590,6 +628,7 @@ int main(void)
 	tcase_add_test(tc, version_is_that_of_the_build);
 	tcase_add_test(tc, help_is_given_whatever_else_is_wrong);
 	tcase_add_test(tc, cleanup_is_asked_for_by_a_flag_only);
+	tcase_add_test(tc, init_only_is_asked_for_by_a_flag_only);
 	tcase_add_test(tc, flags_are_named_after_fields);
 	tcase_add_test(tc, the_documentation_is_what_the_table_says);
 	suite_add_tcase(suite, tc);
