@@ -152,13 +152,14 @@ const struct config_field config_fields[] = {
 	{ .heading = "Table sizes",
 	  COUNT("maxServices", max_services, "65536", 16, 1048576,
 		        "Service ports, each family counted.") },
-	{ COUNT("maxFrontends", max_frontends, "65536", 16, 4194304,
-		        "Addresses and ports of Services, in each family.") },
-	{ COUNT("maxBackends", max_backends, "131072", 16, 4194304,
+	{ COUNT("maxFrontends", max_frontends, "131072", 16, 4194304,
+		        "Addresses and ports of Services, in each family; a cluster IP takes one more.") },
+	{ COUNT("maxBackends", max_backends, "262144", 16, 4194304,
 		        "Endpoints, counted once for every service port that has them.") },
-	{ COUNT("maxMaglevSlots", max_maglev_slots, "4194304", 1024, 268435456,
-		        "Slots of all Maglev tables together; a service port of N backends takes 100 x N or "
-		        "more, during an update twice.") },
+	{ COUNT("maxMaglevSlots", max_maglev_slots, "29360128", 1024, 268435456,
+		        "Slots of all Maglev tables together, 4 bytes each. A service port of N backends takes "
+		        "100 x N, rounded up to a power of two of 256 or more, during an update twice; one of a "
+		        "single backend takes none.") },
 	{ COUNT("maxPolicies", max_policies, "65536", 16, 4194304,
 		        "Source ranges (loadBalancerSourceRanges), in each family.") },
 	{ COUNT("maxFlowsNew", max_flows_new, "131072", 1024, 16777216,

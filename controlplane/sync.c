@@ -253,6 +253,11 @@ void sync_kick(struct sync *sync)
 	uv_idle_start(sync->idle, on_idle);
 }
 
+bool sync_busy(const struct sync *sync)
+{
+	return uv_is_active((const uv_handle_t *)sync->idle);
+}
+
 struct sync *sync_new(const struct sync_options *options)
 {
 	sl_auto(sync) sync = calloc(1, sizeof(*sync));

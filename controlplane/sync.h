@@ -49,6 +49,9 @@ SL_DEFINE_AUTO(sync)
 /* The store changed: go on at the loop's next turn. */
 void sync_kick(struct sync *sync);
 
+/* Whether there is something to do on the loop's next turn. */
+bool sync_busy(const struct sync *sync);
+
 /* What the options' `own` points to has changed. */
 void sync_own_changed(struct sync *sync);
 

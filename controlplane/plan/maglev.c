@@ -10,7 +10,9 @@
 #include "common/mem.h"
 
 /* All prime, so that every walk visits every slot. */
-static const uint32_t sizes[] = { 251, 1021, 4093, 16381, 65521, 131071, 524287 };
+static const uint32_t sizes[] = {
+	251, 509, 1021, 2039, 4093, 8191, 16381, 32749, 65521, 131071, 262139, 524287,
+};
 
 /*
  * A turn's length is 2^TURN_SHIFT / weight. The last turn begins before

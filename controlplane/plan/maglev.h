@@ -32,9 +32,9 @@ struct maglev_backend {
 uint64_t maglev_seed(const struct sl_addr *addr, uint8_t family, __be16 port);
 
 /*
- * How many slots a service of `n` backends gets: the smallest of 251, 1021,
- * 4093, 16381, 65521, 131071 and 524287 that is at least 100 x n, else 524287;
- * 1 for one backend, 0 for none.
+ * How many slots a service of `n` backends gets: the smallest of the primes
+ * 251, 509, 1021 ... 524287, each a little below a power of two, that is at
+ * least 100 x n, else 524287; 1 for one backend, 0 for none.
  */
 uint32_t maglev_size(size_t n);
 

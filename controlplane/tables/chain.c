@@ -84,13 +84,16 @@ struct chain_link *chain_next(const struct chain_link *link)
 	return with_hash(link->next, link->hash);
 }
 
-struct chain_link *chain_any(const struct chain *chain)
+void chain_empty(struct chain *chain, void (*each)(struct chain_link *link))
 {
-	for (size_t i = 0; chain->n > 0 && i < chain->n_buckets; i++) {
-		if (chain->buckets[i])
-			return chain->buckets[i];
+	for (size_t i = 0; i < chain->n_buckets; i++) {
+		for (struct chain_link *link = chain->buckets[i], *next; link; link = next) {
+			next = link->next;
+			each(link);
+		}
+		chain->buckets[i] = NULL;
 	}
-	return NULL;
+	chain->n = 0;
 }
 
 /* FNV-1a, finished so that the low bits are good. */

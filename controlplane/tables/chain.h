@@ -38,8 +38,8 @@ void chain_remove(struct chain *chain, struct chain_link *link);
 struct chain_link *chain_first(const struct chain *chain, uint64_t hash);
 struct chain_link *chain_next(const struct chain_link *link);
 
-/* Any link, NULL when empty: for taking everything out. */
-struct chain_link *chain_any(const struct chain *chain);
+/* Takes every link out; `each` may free what it is part of. */
+void chain_empty(struct chain *chain, void (*each)(struct chain_link *link));
 
 /* Hash of bytes, started with what the parts before gave. */
 uint64_t chain_hash(uint64_t before, const void *bytes, size_t len);

@@ -96,14 +96,16 @@ int claims_new(const struct datapath *datapath, struct address_bits *bits, struc
 	return 0;
 }
 
+static void free_claim(struct chain_link *link)
+{
+	free(chain_entry(link, struct claim, link));
+}
+
 void claims_free(struct claims *claims)
 {
 	if (!claims)
 		return;
-	for (struct chain_link *link; (link = chain_any(&claims->chain));) {
-		chain_remove(&claims->chain, link);
-		free(chain_entry(link, struct claim, link));
-	}
+	chain_empty(&claims->chain, free_claim);
 	chain_done(&claims->chain);
 	free(claims);
 }

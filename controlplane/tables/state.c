@@ -52,6 +52,11 @@ int state_add_service(struct tables *tables, const char *namespace_, const char 
 void state_drop_service(struct tables *tables, struct tables_service *service)
 {
 	chain_remove(&tables->services, &service->link);
+	state_free_service(service);
+}
+
+void state_free_service(struct tables_service *service)
+{
 	for (size_t i = 0; i < service->n_ports; i++)
 		state_free_port(service->ports[i]);
 	free(service->ports);

@@ -85,6 +85,8 @@ struct tables_service *state_find(const struct tables *tables, const char *names
 int state_add_service(struct tables *tables, const char *namespace_, const char *name,
 		      struct tables_service **ret);
 void state_drop_service(struct tables *tables, struct tables_service *service);
+/* Frees one that is in no chain. */
+void state_free_service(struct tables_service *service);
 struct tables_port *state_find_port(const struct tables_service *service, const char *name,
 				    uint8_t proto, uint8_t family);
 int state_new_port(const struct tables_service *service, const char *name, uint8_t proto,

@@ -91,13 +91,16 @@ int tables_new(uv_loop_t *loop, struct datapath *datapath, struct tables **ret, 
 	return 0;
 }
 
+static void free_service(struct chain_link *link)
+{
+	state_free_service(chain_entry(link, struct tables_service, link));
+}
+
 void tables_free(struct tables *tables)
 {
 	if (!tables)
 		return;
-	for (struct chain_link *link;
-	     tables->services.buckets && (link = chain_any(&tables->services));)
-		state_drop_service(tables, chain_entry(link, struct tables_service, link));
+	chain_empty(&tables->services, free_service);
 	chain_done(&tables->services);
 	grace_free(tables->grace);
 	sweep_free(tables->sweep);

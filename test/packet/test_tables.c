@@ -30,10 +30,10 @@ START_TEST(first_program_is_complete)
 	ck_assert_uint_eq(r->path[SL_PATH_OUTSIDE], SL_CHOOSE_DROP);
 	ck_assert_uint_eq(r->affinity_s, 10800);
 	ck_assert_uint_eq(r->policy, 0);
-	ck_assert_uint_eq(r->set[SL_SET_CLUSTER].slots, 1021);
-	ck_assert_uint_ge(share(&r->set[SL_SET_CLUSTER], backend_id("10.244.1.1")), 340);
-	ck_assert_uint_ge(share(&r->set[SL_SET_CLUSTER], backend_id("10.244.1.2")), 340);
-	ck_assert_uint_ge(share(&r->set[SL_SET_CLUSTER], backend_id("10.244.1.3")), 340);
+	ck_assert_uint_eq(r->set[SL_SET_CLUSTER].slots, 509);
+	ck_assert_uint_ge(share(&r->set[SL_SET_CLUSTER], backend_id("10.244.1.1")), 169);
+	ck_assert_uint_ge(share(&r->set[SL_SET_CLUSTER], backend_id("10.244.1.2")), 169);
+	ck_assert_uint_ge(share(&r->set[SL_SET_CLUSTER], backend_id("10.244.1.3")), 169);
 	/* One backend needs no slots. */
 	ck_assert_uint_eq(r->set[SL_SET_LOCAL].slots, 1);
 	ck_assert_uint_eq(r->set[SL_SET_LOCAL].first, backend_id("10.244.1.1"));
@@ -116,7 +116,7 @@ START_TEST(a_change_is_one_flip_to_another_record)
 	/* Who still reads the old record finds it whole. */
 	ck_assert_uint_eq(records[before].service, id);
 	ck_assert_uint_ge(share(&records[before].set[SL_SET_CLUSTER], backend_id("10.244.1.1")),
-			  340);
+			  169);
 }
 END_TEST
 
