@@ -272,7 +272,11 @@ enum sl_flow_flag {
 	SL_FLOW_ANSWERED = 1 << 3,  /* UDP: an answer was seen; TCP: proof is set */
 	SL_FLOW_FIN = 1 << 4,	    /* a FIN went this way */
 	SL_FLOW_MIDSTREAM = 1 << 5, /* TCP: opened by a packet that was no SYN */
+	SL_FLOW_PROBE = 1 << 6,	    /* bits 6 and 7: how many probes it had */
 };
+
+#define SL_FLOW_PROBES(flags) ((__u8)(flags) >> 6)
+#define SL_PROBES_MAX	      3
 
 /*
  * A direction of a flow: the whole answer for its packets. Written whole once;
@@ -486,6 +490,20 @@ struct sl_decide {
 	__u8 masquerade; /* 1: its source would be translated (S-132 ... S-136) */
 };
 SL_SIZE(sl_decide, 60);
+
+/*
+ * What the program `sluice_probe` returns. The data of its test run is a frame
+ * for the client of an idle TCP flow whose backend left, still without MACs.
+ */
+enum sl_probe {
+	SL_PROBE_SENT,
+	SL_PROBE_NOT_DUE, /* there is no such flow, or its service keeps it */
+	/* The next hop's MAC is not known. The context has it: `mark` the interface,
+	 * `priority` 4 or 6, `cb` the address. */
+	SL_PROBE_NO_NEIGHBOUR,
+	SL_PROBE_NO_ROUTE,
+	SL_PROBE_FAILED, /* the interface did not take it */
+};
 
 /* Directions of the counters below. */
 #define SL_FORWARDS  0 /* client to backend */

@@ -168,14 +168,15 @@ static json_t *on_status(void *context)
 	iso_time(daemon->started, started);
 	if (view_losses(&daemon->view, &losses, error))
 		losses = json_array();
-	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:{s:i, s:i}}",
-			 "instance", daemon->config->instance, "version", SLUICE_VERSION, "node",
-			 daemon->config->node_name, "pid", (int)getpid(), "startedAt", started,
-			 "uptime", (json_int_t)(time(NULL) - daemon->started), "source",
-			 source_status(daemon->source), "programmed", programmed, "latency",
-			 tables_latency(daemon->tables), "losses", losses, "masquerade",
-			 takeover_describe(&daemon->takeover), "snatPorts", "first",
-			 daemon->config->snat_first, "last", daemon->config->snat_last);
+	return json_pack(
+		"{s:s, s:s, s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:i, s:i}}",
+		"instance", daemon->config->instance, "version", SLUICE_VERSION, "node",
+		daemon->config->node_name, "pid", (int)getpid(), "startedAt", started, "uptime",
+		(json_int_t)(time(NULL) - daemon->started), "source", source_status(daemon->source),
+		"programmed", programmed, "latency", tables_latency(daemon->tables), "losses",
+		losses, "idleProbes", tables_idle(daemon->tables), "masquerade",
+		takeover_describe(&daemon->takeover), "snatPorts", "first",
+		daemon->config->snat_first, "last", daemon->config->snat_last);
 }
 
 static json_t *on_attach(void *context)

@@ -32,7 +32,7 @@ void host_prepare(struct host *host, const struct config *config, struct sl_conf
 						  BPF_FUNC_set_retval, NULL) == 1;
 }
 
-static void on_retire(void *context)
+static void on_leave(void *context)
 {
 	struct host *host = context;
 
@@ -49,7 +49,6 @@ void host_serve(struct host *host, uv_loop_t *loop, const struct datapath *datap
 		.backends = datapath_map(datapath, DATAPATH_backends),
 		.services = datapath_map(datapath, DATAPATH_services),
 		.records = datapath_map(datapath, DATAPATH_records),
-		.max_backends = datapath_entries(datapath, DATAPATH_backends),
 	};
 	int fd[CGROUP_HOOK_MAX], r;
 
@@ -65,7 +64,7 @@ void host_serve(struct host *host, uv_loop_t *loop, const struct datapath *datap
 	r = sockets_new(&options, &host->sockets);
 	if (r < 0)
 		log_warn("host: sockets whose backend left will not be closed: %s", strerror(-r));
-	tables_on_retire(tables, on_retire, host);
+	tables_on_leave(tables, on_leave, host);
 }
 
 void host_stop(struct host *host)

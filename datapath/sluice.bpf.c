@@ -29,6 +29,7 @@ const volatile struct sl_config config;
 
 #include "tc.h"
 #include "xdp.h"
+#include "probe.h"
 #include "decide.h"
 #include "sock.h"
 #include "store.h"

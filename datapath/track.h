@@ -134,6 +134,25 @@ static __always_inline void F(close)(struct pkt *p, struct sl_flow *f, struct sl
 	}
 }
 
+/* The backend of the flow in `p` left: does its service want the flow ended by now? */
+static __always_inline int F(flow_is_due)(const struct pkt *p)
+{
+	struct sl_record *record;
+	struct sl_backend *backend;
+	__u32 index = p->service;
+	__u64 *word = bpf_map_lookup_elem(&services, &index);
+
+	index = word ? SL_SERVICE_RECORD(*(volatile __u64 *)word) : 0;
+	record = bpf_map_lookup_elem(&records, &index);
+	index = p->backend;
+	backend = bpf_map_lookup_elem(&backends, &index);
+	if (!record || !backend || record->service != p->service || record->leave == SL_LEAVE_KEEP)
+		return 0;
+	/* Rather late than early; another CPU's clock may be a tick ahead. */
+	return record->leave != SL_LEAVE_DRAIN ||
+	       (__s32)(p->now - backend->left) > (__s64)SL_TICKS(record->drain_s);
+}
+
 /*
  * A TCP flow's backend left: 1 if its service then resets connections, at once
  * or after a time. Both directions are closed, so that a SYN opens anew. An RST
@@ -143,26 +162,9 @@ __noinline int F(flow_ends)(struct pkt *p)
 {
 	struct F(sl_flow) * f;
 	struct F(sl_tuple) okey;
-	struct sl_record *record;
-	struct sl_backend *backend;
-	__u64 *word;
-	__u32 index;
 
-	if (!p || p->tcp & TCP_RST)
+	if (!p || p->tcp & TCP_RST || !F(flow_is_due)(p))
 		return 0;
-	index = p->service;
-	word = bpf_map_lookup_elem(&services, &index);
-	index = word ? SL_SERVICE_RECORD(*(volatile __u64 *)word) : 0;
-	record = bpf_map_lookup_elem(&records, &index);
-	index = p->backend;
-	backend = bpf_map_lookup_elem(&backends, &index);
-	if (!record || !backend || record->service != p->service || record->leave == SL_LEAVE_KEEP)
-		return 0;
-	/* Rather late than early; another CPU's clock may be a tick ahead. */
-	if (record->leave == SL_LEAVE_DRAIN &&
-	    (__s32)(p->now - backend->left) <= (__s64)SL_TICKS(record->drain_s))
-		return 0;
-
 	F(opposite_key)(p, &okey);
 	f = bpf_map_lookup_elem(&F(established), &p->F(key));
 	if (f)

@@ -10,6 +10,7 @@
 
 #include "common/abi.h"
 #include "common/log.h"
+#include "common/ticks.h"
 #include "controlplane/attach/destroy.h"
 
 #define SLICE_ENTRIES 1024
@@ -23,12 +24,6 @@
 struct victim {
 	struct sl_socket key;
 	struct sl_asked asked;
-};
-
-/* When a backend with the leave policy "drain" was first seen to be gone. */
-struct leaving {
-	uint32_t generation;
-	uint64_t since_ms; /* 0: not */
 };
 
 struct sockets {
@@ -45,19 +40,17 @@ struct sockets {
 	struct sl_asked *values;
 	struct victim *victims; /* of the last slice, sorted */
 	size_t n_victims, next_victim;
-	struct leaving *leaving; /* by backend id; made when it is needed */
 };
 
 static void tick(uv_timer_t *timer);
 
-static bool backend_left(const struct sockets *sockets, const struct sl_asked *asked)
+static bool backend_left(const struct sockets *sockets, const struct sl_asked *asked,
+			 struct sl_backend *ret)
 {
-	struct sl_backend backend;
-
-	if (bpf_map_lookup_elem(sockets->options.backends, &asked->backend, &backend))
+	if (bpf_map_lookup_elem(sockets->options.backends, &asked->backend, ret))
 		return false;
-	return SL_BACKEND_GENERATION(backend.word) != asked->generation ||
-	       SL_BACKEND_STATE(backend.word) != SL_BACKEND_LIVE;
+	return SL_BACKEND_GENERATION(ret->word) != asked->generation ||
+	       SL_BACKEND_STATE(ret->word) != SL_BACKEND_LIVE;
 }
 
 /* The record of the service as it is now; false if there is none. */
@@ -73,22 +66,16 @@ static bool read_record(const struct sockets *sockets, uint32_t service, struct 
 	       ret->service == service;
 }
 
-/* Has the time passed that connections to a leaving backend are given? */
-static bool is_drained(struct sockets *sockets, const struct sl_asked *asked, uint32_t drain_s)
+/* Has the time passed that connections to a backend are given that left? It is
+ * counted from when it left, whoever ran the daemon then. */
+static bool is_drained(struct sockets *sockets, uint32_t left, uint32_t drain_s)
 {
-	uint64_t now = uv_now(sockets->options.loop), deadline;
-	struct leaving *leaving;
+	int32_t wait = (int32_t)(left + SL_TICKS(drain_s) + 1 - ticks_now());
+	uint64_t deadline;
 
-	if (!sockets->leaving)
-		sockets->leaving = calloc(sockets->options.max_backends, sizeof(*sockets->leaving));
-	if (!sockets->leaving || asked->backend >= sockets->options.max_backends)
-		return false;
-	leaving = &sockets->leaving[asked->backend];
-	if (leaving->generation != asked->generation || leaving->since_ms == 0)
-		*leaving = (struct leaving) { asked->generation, now };
-	deadline = leaving->since_ms + drain_s * 1000ULL;
-	if (now >= deadline)
+	if (wait <= 0)
 		return true;
+	deadline = uv_now(sockets->options.loop) + (((uint64_t)wait << SL_TICK_SHIFT) / 1000000);
 	if (sockets->deadline_ms == 0 || deadline < sockets->deadline_ms)
 		sockets->deadline_ms = deadline;
 	return false;
@@ -97,20 +84,22 @@ static bool is_drained(struct sockets *sockets, const struct sl_asked *asked, ui
 static bool is_victim(struct sockets *sockets, const struct sl_socket *key,
 		      const struct sl_asked *asked)
 {
+	struct sl_backend backend;
 	struct sl_record record;
 
 	/* UDP's second entry has the frontend in its key. */
 	if (!asked->connected ||
 	    (key->port == asked->port && memcmp(&key->addr, &asked->addr, sizeof(key->addr)) == 0))
 		return false;
-	if (!backend_left(sockets, asked))
+	if (!backend_left(sockets, asked, &backend))
 		return false;
 	if (key->proto == IPPROTO_UDP)
 		return true;
 	if (!read_record(sockets, asked->service, &record))
 		return false;
 	return record.leave == SL_LEAVE_RESET ||
-	       (record.leave == SL_LEAVE_DRAIN && is_drained(sockets, asked, record.drain_s));
+	       (record.leave == SL_LEAVE_DRAIN &&
+		is_drained(sockets, backend.left, record.drain_s));
 }
 
 /* Whether two sockets have the same peer; the cookie comes first in the key. */
@@ -245,7 +234,6 @@ static void closed(uv_handle_t *timer)
 	free(sockets->keys);
 	free(sockets->values);
 	free(sockets->victims);
-	free(sockets->leaving);
 	free(sockets);
 }
 

@@ -21,7 +21,6 @@ struct sockets;
 struct sockets_options {
 	uv_loop_t *loop;
 	int sockets, backends, services, records;
-	uint32_t max_backends;
 };
 
 /* Begins with a walk for what happened before. Works in the network namespace

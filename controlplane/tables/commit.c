@@ -51,12 +51,18 @@ static void defer_record(struct tables *tables, struct tables_port *port,
 static void commit_record(struct tables *tables, struct change *change)
 {
 	struct tables_port *port = change->port;
+	const struct sl_record *old = &tables->memory.records[port->record];
+	bool other_leave =
+		change->index && port->record &&
+		(old->leave != change->record.leave || old->drain_s != change->record.drain_s);
 
 	if (change->index) {
 		flip(tables, port, change->index);
 		defer_record(tables, port, &change->record);
 		port->record = change->index;
 	}
+	if (other_leave)
+		state_end_connections(tables, port->id);
 	free(port->sources);
 	port->sources = sl_take(change->sources);
 	port->n_sources = change->n_sources;

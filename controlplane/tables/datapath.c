@@ -119,6 +119,7 @@ static int set_up(struct datapath *dp, const struct datapath_options *options, c
 	dp->program[DATAPATH_XDP] = dp->skel->progs.sluice_xdp;
 	dp->program[DATAPATH_STORE] = dp->skel->progs.sluice_store;
 	dp->program[DATAPATH_DECIDE] = dp->skel->progs.sluice_decide;
+	dp->program[DATAPATH_PROBE] = dp->skel->progs.sluice_probe;
 	dp->program[DATAPATH_CONNECT4] = dp->skel->progs.sluice_connect4;
 	dp->program[DATAPATH_CONNECT6] = dp->skel->progs.sluice_connect6;
 	dp->program[DATAPATH_SENDMSG4] = dp->skel->progs.sluice_sendmsg4;

@@ -59,6 +59,7 @@ enum datapath_program {
 	DATAPATH_XDP,	  /* sluice_xdp */
 	DATAPATH_STORE,	  /* sluice_store, syscall */
 	DATAPATH_DECIDE,  /* sluice_decide, for test runs with a struct sl_decide */
+	DATAPATH_PROBE,	  /* sluice_probe, for test runs with a frame */
 	/* For the node's own sockets, in the order of CGROUP_HOOKS; not loaded
 	 * where config.netns is 0. */
 	DATAPATH_CONNECT4,

@@ -125,8 +125,21 @@ void state_retire_backend(struct tables *tables, uint32_t id)
 
 	tables->memory.backends[id].left = ticks_now();
 	memory_store(word, SL_BACKEND_WORD(SL_BACKEND_GENERATION(*word) + 1, 0, SL_BACKEND_GONE));
-	if (tables->retired)
-		tables->retired(tables->retired_context);
+	state_end_connections(tables, tables->memory.backends[id].service);
+}
+
+void state_end_connections(struct tables *tables, uint32_t service)
+{
+	const struct memory *memory = &tables->memory;
+	uint32_t index =
+		service < memory->n_services ? SL_SERVICE_RECORD(memory->services[service]) : 0;
+
+	if (index && memory->records[index].leave != SL_LEAVE_KEEP) {
+		idle_kick(&tables->idle);
+		sweep_kick(tables->sweep);
+	}
+	if (tables->left)
+		tables->left(tables->left_context);
 }
 
 int state_write_identity(struct tables *tables, uint32_t id, const struct tables_port *port)

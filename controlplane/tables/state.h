@@ -11,6 +11,7 @@
 #include "controlplane/tables/claim.h"
 #include "controlplane/tables/grace.h"
 #include "controlplane/tables/ids.h"
+#include "controlplane/tables/idle.h"
 #include "controlplane/tables/latency.h"
 #include "controlplane/tables/memory.h"
 #include "controlplane/tables/slab.h"
@@ -60,6 +61,7 @@ struct tables {
 	struct address_bits *bits;
 	struct claims *claims;
 	struct grace *grace;
+	struct idle idle;
 	struct sweep *sweep;
 	struct slab *slab;
 	struct ids *service_ids, *record_ids, *backend_ids, *policy_ids;
@@ -77,6 +79,8 @@ struct tables {
 	void *zeros;			/* as many as any counters' values of all CPUs take */
 	void (*retired)(void *context); /* tables_on_retire(), or NULL */
 	void *retired_context;
+	void (*left)(void *context); /* tables_on_leave(), or NULL */
+	void *left_context;
 };
 
 /* state.c */
@@ -99,6 +103,10 @@ int state_order_prefixes(const void *left, const void *right);
 
 /* Makes a backend's generation move on: no flow trusts it any more. */
 void state_retire_backend(struct tables *tables, uint32_t id);
+
+/* Connections of the service may have to be ended: it keeps none, or not for
+ * ever, or no service has this id. */
+void state_end_connections(struct tables *tables, uint32_t service);
 
 /* Writes who a service id is; NULL: nobody. 0 or -errno. */
 int state_write_identity(struct tables *tables, uint32_t id, const struct tables_port *port);

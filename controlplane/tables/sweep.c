@@ -17,7 +17,8 @@
 #define BUSY_MS	    100
 #define IDLE_MS	    2000
 
-/* A round's steps, in this order; the first four only if bits wait. */
+/* A round's steps, in this order; the first two only if bits wait, the next two
+ * if bits or idle connections do. */
 static const struct step {
 	enum datapath_map map;
 	uint8_t family;
@@ -27,14 +28,16 @@ static const struct step {
 	{ DATAPATH_established4, 4, false }, { DATAPATH_established6, 6, false },
 	{ DATAPATH_snat4, 4, true },	     { DATAPATH_snat6, 6, true },
 };
-#define FIRST_PORTS_STEP 4
+#define FIRST_ESTABLISHED_STEP 2
+#define FIRST_PORTS_STEP       4
 
 struct sweep {
 	uv_timer_t timer;
 	const struct datapath *datapath;
 	struct address_bits *bits;
+	struct idle *idle;
 	size_t step;
-	bool in_round, for_bits;
+	bool in_round, for_bits, for_idle;
 	bool started; /* `cursor` says where the step goes on */
 	uint32_t cursor;
 	char *keys, *values;
@@ -102,19 +105,29 @@ static size_t flow_size(uint8_t family)
 	return family == 4 ? sizeof(struct sl_flow4) : sizeof(struct sl_flow6);
 }
 
+static bool is_established(const struct step *step)
+{
+	return step >= &steps[FIRST_ESTABLISHED_STEP] && !step->ports;
+}
+
 static void look_at_flows(struct sweep *sweep, const struct step *step, uint32_t n)
 {
 	const struct sl_config *config = datapath_config(sweep->datapath);
 	uint32_t now = ticks_now();
 
+	idle_slice(sweep->idle);
 	for (uint32_t i = 0; i < n; i++) {
 		struct sl_tuple6 t =
 			tuple_of(at_index(sweep->keys, key_size(step->family), i), step->family);
 		struct sl_flow flow; /* the first part of a value of either family */
 
 		memcpy(&flow, at_index(sweep->values, flow_size(step->family), i), sizeof(flow));
-		if (sweep_flow_lives(config, t.proto, &flow, now))
+		if (!sweep_flow_lives(config, t.proto, &flow, now))
+			continue;
+		if (sweep->for_bits)
 			need_bits(sweep, &t, step->family);
+		if (sweep->for_idle && is_established(step))
+			idle_look(sweep->idle, &t, step->family, &flow, now);
 	}
 }
 
@@ -163,7 +176,10 @@ static void begin_round(struct sweep *sweep)
 	sweep->in_round = true;
 	sweep->started = false;
 	sweep->for_bits = address_bits_retired(sweep->bits) > 0;
-	sweep->step = sweep->for_bits ? 0 : FIRST_PORTS_STEP;
+	sweep->for_idle = idle_begin(sweep->idle, ticks_now());
+	sweep->step = sweep->for_bits	? 0
+		      : sweep->for_idle ? FIRST_ESTABLISHED_STEP
+					: FIRST_PORTS_STEP;
 	if (sweep->for_bits)
 		address_bits_sweep_begin(sweep->bits);
 }
@@ -181,7 +197,7 @@ static bool run_step(struct sweep *sweep, const struct step *step)
 		err = errno;
 	if (err && err != ENOENT) {
 		log_warn("tables: sweep: map %s: %s", datapath_map_name(step->map), strerror(err));
-		sweep->for_bits = false;
+		sweep->for_bits = sweep->for_idle = false;
 		sweep->step = SL_COUNT(steps) - 1;
 		return true;
 	}
@@ -214,9 +230,11 @@ bool sweep_slice(struct sweep *sweep)
 static void tick(uv_timer_t *timer)
 {
 	struct sweep *sweep = timer->data;
+	bool busy;
 
 	sweep_slice(sweep);
-	uv_timer_start(timer, tick, sweep->in_round && sweep->for_bits ? BUSY_MS : IDLE_MS, 0);
+	busy = sweep->in_round && (sweep->for_bits || sweep->for_idle);
+	uv_timer_start(timer, tick, busy ? BUSY_MS : IDLE_MS, 0);
 }
 
 void sweep_kick(struct sweep *sweep)
@@ -235,7 +253,7 @@ static void closed(uv_handle_t *timer)
 }
 
 int sweep_new(uv_loop_t *loop, const struct datapath *datapath, struct address_bits *bits,
-	      struct sweep **ret)
+	      struct idle *idle, struct sweep **ret)
 {
 	struct sweep *sweep = calloc(1, sizeof(*sweep));
 
@@ -243,6 +261,7 @@ int sweep_new(uv_loop_t *loop, const struct datapath *datapath, struct address_b
 		return -ENOMEM;
 	sweep->datapath = datapath;
 	sweep->bits = bits;
+	sweep->idle = idle;
 	sweep->keys = malloc(SLICE_FLOWS * sizeof(struct sl_tuple6));
 	sweep->values = malloc(SLICE_FLOWS * sizeof(struct sl_flow6));
 	if (!sweep->keys || !sweep->values || uv_timer_init(loop, &sweep->timer)) {

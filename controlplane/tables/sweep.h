@@ -2,12 +2,14 @@
 #pragma once
 
 /*
- * Walks the flow tables in slices, on a timer, for what can't be freed by the
- * packet that ends its use: source ports of SNAT whose flow is dead, and bits
- * of the address bitmaps that no live flow needs.
+ * Walks the flow tables in slices, on a timer, for what can't be done by the
+ * packet that ends a use: source ports of SNAT whose flow is dead, bits of the
+ * address bitmaps that no live flow needs, and connections of backends that left
+ * whose clients send no packet (idle.h).
  *
  * A round looks at new4/6 and then established4/6 if bits wait (in this order:
- * a flow moves from the one to the other), and at snat4/6 always.
+ * a flow moves from the one to the other), at established4/6 if idle connections
+ * are to be ended, and at snat4/6 always.
  */
 
 #include <stdbool.h>
@@ -15,18 +17,19 @@
 
 #include "controlplane/tables/address.h"
 #include "controlplane/tables/datapath.h"
+#include "controlplane/tables/idle.h"
 
 struct sweep;
 
-/* `bits` stay the caller's and have to live as long. 0 or -errno. */
+/* `bits` and `idle` stay the caller's and have to live as long. 0 or -errno. */
 int sweep_new(uv_loop_t *loop, const struct datapath *datapath, struct address_bits *bits,
-	      struct sweep **ret);
+	      struct idle *idle, struct sweep **ret);
 
 /* The timer is closed in the loop, so run it once more. Takes NULL too. */
 void sweep_free(struct sweep *sweep);
 SL_DEFINE_AUTO(sweep)
 
-/* Bits wait: go on faster. */
+/* Bits or connections wait: go on faster. */
 void sweep_kick(struct sweep *sweep);
 
 /* One slice. Returns true if a round ended with it. */

@@ -42,7 +42,10 @@ static int make_parts(struct tables *tables)
 
 	err = err ?: claims_new(tables->datapath, tables->bits, &tables->claims);
 	err = err ?: grace_new(tables->loop, state_reclaim, tables, &tables->grace);
-	err = err ?: sweep_new(tables->loop, tables->datapath, tables->bits, &tables->sweep);
+	idle_init(tables->datapath, memory, &tables->idle);
+	err = err
+		      ?: sweep_new(tables->loop, tables->datapath, tables->bits, &tables->idle,
+				   &tables->sweep);
 	err = err ?: slab_new(memory->n_slots, &tables->slab);
 	err = err ?: ids_new(memory->n_services, &tables->service_ids);
 	err = err ?: ids_new(memory->n_records, &tables->record_ids);
@@ -301,8 +304,13 @@ void tables_synced(struct tables *tables)
 	grace_start(tables->grace);
 }
 
-void tables_on_retire(struct tables *tables, void (*retired)(void *context), void *context)
+void tables_on_leave(struct tables *tables, void (*left)(void *context), void *context)
 {
-	tables->retired = retired;
-	tables->retired_context = context;
+	tables->left = left;
+	tables->left_context = context;
+}
+
+json_t *tables_idle(const struct tables *tables)
+{
+	return idle_describe(&tables->idle);
 }

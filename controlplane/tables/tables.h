@@ -48,9 +48,9 @@ int tables_apply(struct tables *tables, const struct resolved *wanted, uint64_t 
  */
 void tables_synced(struct tables *tables);
 
-/* `retired` is called on the loop, within tables_apply() and the like, for each
- * backend that leaves. */
-void tables_on_retire(struct tables *tables, void (*retired)(void *context), void *context);
+/* `left` is called on the loop, within tables_apply() and the like, for each
+ * backend that leaves, and for each service port that gets another leave policy. */
+void tables_on_leave(struct tables *tables, void (*left)(void *context), void *context);
 
 /* What the datapath must know of this node, written in the order that struct
  * sl_node asks for. */
@@ -98,3 +98,6 @@ json_t *tables_latency(const struct tables *tables); /* { "count", "p50Us", "p99
  *   be programmed }
  */
 json_t *tables_status(const struct tables *tables);
+
+/* { "sent", "unreachable" }, see idle_describe(). */
+json_t *tables_idle(const struct tables *tables);

@@ -124,6 +124,16 @@ static void print_latency(FILE *out, const json_t *status)
 	fprintf(out, "; changes %lld\n", (long long)text_number(status, "latency.count"));
 }
 
+/* Only where idle connections were to be ended. */
+static void print_idle(FILE *out, const json_t *status)
+{
+	long long sent = (long long)text_number(status, "idleProbes.sent");
+	long long unreachable = (long long)text_number(status, "idleProbes.unreachable");
+
+	if (sent || unreachable)
+		fprintf(out, "Idle probes: sent %lld, unreachable %lld\n", sent, unreachable);
+}
+
 static int print(const struct lbctl *lbctl, const json_t *status)
 {
 	static const struct column columns[] = {
@@ -138,6 +148,7 @@ static int print(const struct lbctl *lbctl, const json_t *status)
 	print_masquerade(lbctl->out, status);
 	print_programmed(lbctl->out, status);
 	print_latency(lbctl->out, status);
+	print_idle(lbctl->out, status);
 	if (!json_array_size(losses)) {
 		fputs("Losses:      none\n", lbctl->out);
 		return 0;

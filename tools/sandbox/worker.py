@@ -350,6 +350,28 @@ class Worker:
         except _TRAFFIC_ERRORS as error:
             return {"errno": _name_of(error)}
 
+    async def rest(self, key, to, port, source=None):
+        """Opens a TCP connection that an `echo` server keeps open, and says nothing more."""
+        loop = asyncio.get_running_loop()
+        try:
+            sock = _bound(socket.SOCK_STREAM, to, source, 0)
+            self.sockets[key] = sock, None
+            async with asyncio.timeout(_PATIENCE_S):
+                await loop.sock_connect(sock, (to, port))
+                await loop.sock_sendall(sock, b"echo\n")
+                return json.loads(await loop.sock_recv(sock, 2048))
+        except _TRAFFIC_ERRORS as error:
+            return {"errno": _name_of(error)}
+
+    async def hear(self, key, timeout_s=_PATIENCE_S):
+        """Waits for what an open socket receives, sending nothing; ETIMEDOUT if that is nothing."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                data = await asyncio.get_running_loop().sock_recv(self.sockets[key][0], 2048)
+        except _TRAFFIC_ERRORS as error:
+            return {"errno": _name_of(error)}
+        return {"data": data.decode()}
+
     async def hang_up(self, key):
         self.sockets.pop(key)[0].close()
 
