@@ -120,7 +120,7 @@ START_TEST(idle_flows_of_a_backend_that_left_are_probed)
 }
 END_TEST
 
-START_TEST(kept_flows_are_probed_once_they_are_kept_no_longer)
+START_TEST(changes_begin_new_rounds)
 {
 	struct web other;
 
@@ -135,16 +135,21 @@ START_TEST(kept_flows_are_probed_once_they_are_kept_no_longer)
 	connect_to("10.244.1.9", 2, SL_FLOW_ESTABLISHED, 0);
 	other.port.n_backends = 0;
 	apply(&other);
-	wait_for(2, 1);
+	wait_for(2, SL_PROBES_MAX);
 	ck_assert_int_eq(probes_of(1), 0);
 	apply_policy(SL_LEAVE_RESET, 0);
-	wait_for(1, 1);
+	wait_for(1, SL_PROBES_MAX);
+	/* With its last probe the rounds end, until another backend leaves. */
+	connect_to("10.244.1.2", 3, SL_FLOW_ESTABLISHED, 0);
+	w.port.n_backends = 1;
+	apply(&w);
+	wait_for(3, 1);
 }
 END_TEST
 
 START_TEST(the_deadline_of_drained_flows_is_kept_without_a_change)
 {
-	apply_policy(SL_LEAVE_DRAIN, 2);
+	apply_policy(SL_LEAVE_DRAIN, 8); /* longer than two rounds */
 	connect_to("10.244.1.3", 1, SL_FLOW_ESTABLISHED, 0);
 	leave_one();
 	wait_for(1, 1);
@@ -183,7 +188,7 @@ int main(void)
 	tcase_add_checked_fixture(tc, setup, writer_teardown);
 	tcase_set_timeout(tc, 60);
 	tcase_add_test(tc, idle_flows_of_a_backend_that_left_are_probed);
-	tcase_add_test(tc, kept_flows_are_probed_once_they_are_kept_no_longer);
+	tcase_add_test(tc, changes_begin_new_rounds);
 	tcase_add_test(tc, the_deadline_of_drained_flows_is_kept_without_a_change);
 	tcase_add_test(tc, what_left_before_the_start_is_found);
 	tcase_add_test(tc, more_flows_than_a_slice_may_probe_are_all_probed);
