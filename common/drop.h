@@ -26,7 +26,8 @@
 	X(DROP_NO_SNAT_ADDRESS, "no_snat_address") /* link without address */                      \
 	X(DROP_BUG, "bug")			   /* a lookup that can't fail did */              \
 	X(DROP_UNALLOCATED, "unallocated")	   /* of a ServiceCIDR, nobody's: S-122 */         \
-	X(RESET_LEFT, "endpoint_left")		   /* the endpoint left: connection reset */
+	X(RESET_LEFT, "endpoint_left")		   /* the endpoint left: connection reset */       \
+	X(DROP_REDIRECT, "icmp_redirect")	   /* ICMP redirect about a flow: S-129 */
 
 enum sl_verdict {
 #define X(name, text) SL_##name,

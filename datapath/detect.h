@@ -48,18 +48,21 @@ static __always_inline int F(is_no_host)(const __be32 *addr)
  * A source that what comes in can't have, a martian to the kernel: nobody's, or
  * this node's. Redirected or answered, it would never meet the kernel's check.
  */
-static __always_inline int F(is_forged)(const struct pkt *p)
+static __always_inline int F(is_martian)(const __be32 *addr)
 {
 	struct F(sl_frontend) key = {};
 	__u8 kind;
 
-	if (p->hook == HOOK_SOCKET)
-		return 0;
-	if (F(is_no_host)(p->F(key).saddr))
+	if (F(is_no_host)(addr))
 		return 1;
-	copy_addr(key.addr, p->F(key).saddr);
+	copy_addr(key.addr, addr);
 	kind = SL_FRONTEND_KIND(F(frontend_at)(&key));
 	return kind == SL_KIND_NODE_ADDRESS || kind == SL_KIND_OWN_ADDRESS;
+}
+
+static __always_inline int F(is_forged)(const struct pkt *p)
+{
+	return p->hook != HOOK_SOCKET && F(is_martian)(p->F(key).saddr);
 }
 
 /* The detector comes first: a node's address may lie among the pods' (S-114). */

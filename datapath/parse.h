@@ -6,7 +6,7 @@
  *
  * Frames with a VLAN tag, and what is neither IPv4 nor IPv6, leave. So
  * does a packet that a routing header sends on from here: its checksum is about
- * another destination. ICMP has no ports here; ICMP errors leave.
+ * another destination. ICMP has no ports here; errors go on in icmp.h.
  */
 
 #include "pkt.h"
@@ -48,6 +48,11 @@ struct sctp_init {
 
 /* Says that the linear part of the packet ends too early. */
 #define PARSE_SHORT -1
+/* An ICMP error or redirect: what it quotes tells whom it concerns. */
+#define PARSE_ERROR    -2
+
+#define ICMP4_REDIRECT 5
+#define ICMP6_REDIRECT 137
 
 /* To a flow INIT is a SYN, told from others by its tag, and ABORT an RST. */
 static __always_inline int parse_sctp_chunk(struct pkt *p, void *l4, void *end)
@@ -63,6 +68,37 @@ static __always_inline int parse_sctp_chunk(struct pkt *p, void *l4, void *end)
 		p->tcp = TCP_RST;
 	}
 	return SL_NEXT;
+}
+
+static __always_inline int parse_icmp4(const struct pkt *p, __u8 type)
+{
+	switch (type) {
+	case 8: /* echo */
+		return SL_NEXT;
+	case 3: /* destination unreachable, with "fragmentation needed" */
+	case ICMP4_REDIRECT:
+	case 11: /* time exceeded */
+	case 12: /* parameter problem */
+		return p->fragment ? SL_LEAVE : PARSE_ERROR;
+	default:
+		return SL_LEAVE;
+	}
+}
+
+static __always_inline int parse_icmp6(const struct pkt *p, __u8 type)
+{
+	switch (type) {
+	case 128: /* echo */
+		return SL_NEXT;
+	case 1: /* destination unreachable */
+	case 2: /* packet too big */
+	case 3: /* time exceeded */
+	case 4: /* parameter problem */
+	case ICMP6_REDIRECT:
+		return p->fragment ? SL_LEAVE : PARSE_ERROR;
+	default:
+		return SL_LEAVE;
+	}
 }
 
 static __always_inline int parse_ports(struct pkt *p, void *l4, void *end, __u8 proto,
@@ -101,11 +137,11 @@ static __always_inline int parse_ports(struct pkt *p, void *l4, void *end, __u8 
 	case IPPROTO_ICMP:
 		if ((void *)(icmp + 1) > end)
 			return PARSE_SHORT;
-		return *icmp == 8 /* echo */ ? SL_NEXT : SL_LEAVE;
+		return parse_icmp4(p, *icmp);
 	case IPPROTO_ICMPV6:
 		if ((void *)(icmp + 1) > end)
 			return PARSE_SHORT;
-		return *icmp == 128 /* echo */ ? SL_NEXT : SL_LEAVE;
+		return parse_icmp6(p, *icmp);
 	default:
 		return SL_NEXT;
 	}
@@ -185,7 +221,7 @@ static __always_inline int parse6(struct pkt *p, void *data, void *end)
 	return parse_ports(p, data + at, end, proto, &p->key6.sport, &p->key6.dport);
 }
 
-/* SL_NEXT with the packet's key set, SL_LEAVE, or PARSE_SHORT. */
+/* SL_NEXT with the packet's key set, SL_LEAVE, or one of PARSE_*. */
 static __always_inline int parse(struct pkt *p, void *data, void *end)
 {
 	struct ethhdr *eth = data;

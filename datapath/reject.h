@@ -7,6 +7,7 @@
  * It quotes the packet up to its transport header (RFC 792, RFC 4443 3.1).
  */
 
+#include "checksum.h"
 #include "count.h"
 
 #define TC_NEXT	   -1
@@ -35,13 +36,6 @@ static __always_inline void linear(struct __sk_buff *skb, void **data, void **en
 		       [at_e] "i"(offsetof(struct __sk_buff, data_end)));
 	*data = (void *)d;
 	*end = (void *)e;
-}
-
-static __always_inline __u16 fold(__u32 sum)
-{
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return ~sum;
 }
 
 /* How much of the packet the answer quotes: an even number for the checksum. */

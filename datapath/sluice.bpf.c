@@ -19,6 +19,7 @@ const volatile struct sl_config config;
 #include "count.h"
 #include "parse.h"
 #include "family.h"
+#include "quote.h"
 
 #define FAMILY 4
 #include "stages.h"

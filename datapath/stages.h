@@ -11,6 +11,7 @@
 #include "state.h"
 #include "track.h"
 #include "flow.h"
+#include "icmp.h"
 #include "idle.h"
 #include "affinity.h"
 #include "service.h"

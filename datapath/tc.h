@@ -95,15 +95,36 @@ static __always_inline enum sl_verdict tc_decrement_ttl(struct __sk_buff *skb, c
 	return bpf_skb_store_bytes(skb, offset, &ttl, 1, flags) ? SL_DROP_BUG : SL_NEXT;
 }
 
+/* Where the route leads a packet with the ends in *fib; it takes the hop there. */
+static __always_inline enum sl_verdict tc_next_hop(struct __sk_buff *skb, const struct pkt *p,
+						   struct bpf_fib_lookup *fib)
+{
+	fib->ifindex = p->ifindex;
+	/* 0 for GSO: it leaves in pieces of the sender's MTU. */
+	fib->tot_len = skb->gso_size ? 0 : p->len;
+	switch (bpf_fib_lookup(skb, fib, sizeof(*fib), 0)) {
+	case BPF_FIB_LKUP_RET_SUCCESS:
+	case BPF_FIB_LKUP_RET_NO_NEIGH:
+		return tc_decrement_ttl(skb, p);
+	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
+		return SL_DROP_MTU;
+	default:
+		return SL_DROP_NO_ROUTE;
+	}
+}
+
+static __always_inline int tc_send(const struct bpf_fib_lookup *fib)
+{
+	struct bpf_redir_neigh neigh = { .nh_family = fib->family };
+
+	__builtin_memcpy(neigh.ipv6_nh, fib->ipv6_dst, sizeof(neigh.ipv6_nh));
+	return bpf_redirect_neigh(fib->ifindex, &neigh, sizeof(neigh), 0);
+}
+
 /* Both ends are translated: straight out of where the route says. */
 static __always_inline enum sl_verdict tc_redirect(struct __sk_buff *skb, struct pkt *p, int *ret)
 {
-	struct bpf_fib_lookup fib = {
-		.ifindex = p->ifindex,
-		/* 0 for GSO: it leaves in pieces of the sender's MTU. */
-		.tot_len = skb->gso_size ? 0 : p->len,
-	};
-	struct bpf_redir_neigh neigh = {};
+	struct bpf_fib_lookup fib = {};
 	enum sl_verdict v;
 
 	if (p->family == 4) {
@@ -113,24 +134,21 @@ static __always_inline enum sl_verdict tc_redirect(struct __sk_buff *skb, struct
 		fib.l4_protocol = p->key6.proto;
 		fib_ends6(&fib, p->to.saddr6, p->to.daddr6);
 	}
-	switch (bpf_fib_lookup(skb, &fib, sizeof(fib), 0)) {
-	case BPF_FIB_LKUP_RET_SUCCESS:
-	case BPF_FIB_LKUP_RET_NO_NEIGH:
-		break;
-	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
-		return SL_DROP_MTU;
-	default:
-		return SL_DROP_NO_ROUTE;
-	}
-
-	v = tc_decrement_ttl(skb, p);
+	v = tc_next_hop(skb, p, &fib);
 	if (v != SL_NEXT)
 		return v;
 	if (tc_rewrite(skb, p))
 		return SL_DROP_BUG;
-	neigh.nh_family = fib.family;
-	__builtin_memcpy(neigh.ipv6_nh, fib.ipv6_dst, sizeof(neigh.ipv6_nh));
-	*ret = bpf_redirect_neigh(fib.ifindex, &neigh, sizeof(neigh), 0);
+	*ret = tc_send(&fib);
+	return SL_FORWARD;
+}
+
+static __always_inline enum sl_verdict tc_hairpin(struct __sk_buff *skb, const struct pkt *p,
+						  int *ret)
+{
+	if (tc_swap_macs(skb))
+		return SL_DROP_BUG;
+	*ret = bpf_redirect(p->ifindex, 0);
 	return SL_FORWARD;
 }
 
@@ -141,12 +159,7 @@ static __noinline enum sl_verdict tc_forward(struct __sk_buff *skb, struct pkt *
 		return tc_redirect(skb, p, ret);
 	if (tc_rewrite(skb, p))
 		return SL_DROP_BUG;
-	if (p->forward != SL_HAIRPIN)
-		return SL_FORWARD;
-	if (tc_swap_macs(skb))
-		return SL_DROP_BUG;
-	*ret = bpf_redirect(p->ifindex, 0);
-	return SL_FORWARD;
+	return p->forward == SL_HAIRPIN ? tc_hairpin(skb, p, ret) : SL_FORWARD;
 }
 
 /* The one place where a packet leaves, and where that is counted. */
@@ -188,6 +201,62 @@ static __always_inline int tc_parse(struct __sk_buff *skb, struct pkt *p)
 	return r == PARSE_SHORT ? SL_LEAVE : r;
 }
 
+static __always_inline long tc_rewrite_error(struct __sk_buff *skb, const struct pkt *p,
+					     struct quote *q)
+{
+	return p->family == 4 ? error_rewrite4(skb, 0, p, q) : error_rewrite6(skb, 0, p, q);
+}
+
+static __always_inline enum sl_verdict tc_redirect_error(struct __sk_buff *skb, struct pkt *p,
+							 struct quote *q, int *ret)
+{
+	struct bpf_fib_lookup fib = {};
+	enum sl_verdict v;
+
+	if (p->family == 4) {
+		fib.l4_protocol = IPPROTO_ICMP;
+		fib_ends4(&fib, q->source, p->to.daddr4);
+	} else {
+		fib.l4_protocol = IPPROTO_ICMPV6;
+		fib_ends6(&fib, q->source, p->to.daddr6);
+	}
+	v = tc_next_hop(skb, p, &fib);
+	if (v != SL_NEXT)
+		return v;
+	if (tc_rewrite_error(skb, p, q))
+		return SL_DROP_BUG;
+	*ret = tc_send(&fib);
+	return SL_FORWARD;
+}
+
+/* An ICMP error. Verified once; returns what the TC program returns. */
+__noinline int tc_error(struct __sk_buff *skb, struct pkt *p)
+{
+	struct quote q = {};
+	enum sl_verdict v;
+	int ret = TC_NEXT;
+
+	if (!p)
+		return TC_DROP;
+	v = quote_find(skb, 0, p, &q);
+	if (v == SL_NEXT)
+		v = p->family == 4 ? error_walk4(skb, 0, p, &q) : error_walk6(skb, 0, p, &q);
+	if (v == SL_LEAVE)
+		return TC_NEXT;
+	if (v == SL_FORWARD) {
+		if (p->forward == SL_REDIRECT && p->hook == HOOK_INGRESS)
+			v = tc_redirect_error(skb, p, &q, &ret);
+		else if (tc_rewrite_error(skb, p, &q))
+			v = SL_DROP_BUG;
+		else if (p->forward == SL_HAIRPIN)
+			v = tc_hairpin(skb, p, &ret);
+	}
+	if (v == SL_FORWARD)
+		return ret;
+	count_loss(p, v);
+	return TC_DROP;
+}
+
 static __always_inline int tc_begin(struct __sk_buff *skb, struct pkt *p, enum hook hook)
 {
 	p->ifindex = skb->ifindex;
@@ -203,10 +272,12 @@ SEC("tc")
 int sluice_ingress(struct __sk_buff *skb)
 {
 	struct pkt p = {};
-	enum sl_verdict v = tc_begin(skb, &p, HOOK_INGRESS);
+	int v = tc_begin(skb, &p, HOOK_INGRESS);
 
 	if (v == SL_NEXT)
 		v = p.family == 4 ? walk_ingress4(skb, &p) : walk_ingress6(skb, &p);
+	else if (v == PARSE_ERROR)
+		return tc_error(skb, &p);
 	return tc_leave(skb, &p, v);
 }
 
@@ -214,9 +285,11 @@ SEC("tc")
 int sluice_egress(struct __sk_buff *skb)
 {
 	struct pkt p = {};
-	enum sl_verdict v = tc_begin(skb, &p, HOOK_EGRESS);
+	int v = tc_begin(skb, &p, HOOK_EGRESS);
 
 	if (v == SL_NEXT)
 		v = p.family == 4 ? walk_egress4(&p) : walk_egress6(&p);
+	else if (v == PARSE_ERROR)
+		return tc_error(skb, &p);
 	return tc_leave(skb, &p, v);
 }

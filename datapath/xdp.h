@@ -19,15 +19,6 @@ static __always_inline void *xdp_at(struct xdp_md *ctx, __u32 offset, __u32 len)
 	return data + offset;
 }
 
-/* Adds a difference of one's complement sums to a check field. */
-static __always_inline __u16 check_add(__u16 check, __u32 diff)
-{
-	__u32 sum = (__u16)~check;
-
-	diff = (diff & 0xffff) + (diff >> 16);
-	return fold(sum + diff);
-}
-
 static __always_inline long xdp_rewrite_l4(struct xdp_md *ctx, const struct pkt *p, __u8 proto,
 					   __u32 old_ports, __u32 diff)
 {
@@ -64,6 +55,13 @@ static __always_inline long xdp_rewrite_l4(struct xdp_md *ctx, const struct pkt 
 	return 0;
 }
 
+/* The next router's work: one hop less. */
+static __always_inline void xdp_hop4(struct iphdr *ip)
+{
+	ip->ttl--;
+	ip->check = check_add(ip->check, (__u16)~bpf_htons(0x0100));
+}
+
 static __always_inline long xdp_rewrite4(struct xdp_md *ctx, const struct pkt *p, __u8 hop)
 {
 	__be32 from[2] = { p->key4.saddr[0], p->key4.daddr[0] };
@@ -76,10 +74,8 @@ static __always_inline long xdp_rewrite4(struct xdp_md *ctx, const struct pkt *p
 	ip->saddr = to[0];
 	ip->daddr = to[1];
 	ip->check = check_add(ip->check, diff);
-	if (hop) {
-		ip->ttl--;
-		ip->check = check_add(ip->check, (__u16)~bpf_htons(0x0100));
-	}
+	if (hop)
+		xdp_hop4(ip);
 	return xdp_rewrite_l4(ctx, p, p->key4.proto, ports_word(p->key4.sport, p->key4.dport),
 			      diff);
 }
@@ -130,11 +126,33 @@ static __always_inline int xdp_sendable(__u32 ifindex)
 	return iface && iface->xdp;
 }
 
+/* Can we send a packet with the ends in *fib where the route leads? Else TC must. */
+static __always_inline int xdp_next_hop(struct xdp_md *ctx, const struct pkt *p,
+					struct bpf_fib_lookup *fib)
+{
+	fib->ifindex = p->ifindex;
+	fib->tot_len = p->len;
+	return !bpf_fib_lookup(ctx, fib, sizeof(*fib), 0) && xdp_sendable(fib->ifindex) &&
+	       !xdp_last_hop(ctx, p);
+}
+
+static __always_inline enum sl_verdict xdp_send(struct xdp_md *ctx, const struct pkt *p,
+						const struct bpf_fib_lookup *fib, int *ret)
+{
+	struct ethhdr *eth = xdp_at(ctx, 0, sizeof(*eth));
+
+	if (!eth)
+		return SL_DROP_BUG;
+	__builtin_memcpy(eth->h_dest, fib->dmac, ETH_ALEN);
+	__builtin_memcpy(eth->h_source, fib->smac, ETH_ALEN);
+	*ret = fib->ifindex == p->ifindex ? XDP_TX : bpf_redirect(fib->ifindex, 0);
+	return SL_FORWARD;
+}
+
 /* *ret is XDP_PASS, with the packet untouched, where TC must do it. */
 static __noinline enum sl_verdict xdp_redirect(struct xdp_md *ctx, struct pkt *p, int *ret)
 {
-	struct bpf_fib_lookup fib = { .ifindex = p->ifindex, .tot_len = p->len };
-	struct ethhdr *eth;
+	struct bpf_fib_lookup fib = {};
 
 	if (p->family == 4) {
 		fib.l4_protocol = p->key4.proto;
@@ -144,19 +162,9 @@ static __noinline enum sl_verdict xdp_redirect(struct xdp_md *ctx, struct pkt *p
 		fib_ends6(&fib, p->to.saddr6, p->to.daddr6);
 	}
 	*ret = XDP_PASS;
-	if (bpf_fib_lookup(ctx, &fib, sizeof(fib), 0) || !xdp_sendable(fib.ifindex) ||
-	    xdp_last_hop(ctx, p))
+	if (!xdp_next_hop(ctx, p, &fib))
 		return xdp_hand_on(p);
-
-	if (xdp_rewrite(ctx, p, 1))
-		return SL_DROP_BUG;
-	eth = xdp_at(ctx, 0, sizeof(*eth));
-	if (!eth)
-		return SL_DROP_BUG;
-	__builtin_memcpy(eth->h_dest, fib.dmac, ETH_ALEN);
-	__builtin_memcpy(eth->h_source, fib.smac, ETH_ALEN);
-	*ret = fib.ifindex == p->ifindex ? XDP_TX : bpf_redirect(fib.ifindex, 0);
-	return SL_FORWARD;
+	return xdp_rewrite(ctx, p, 1) ? SL_DROP_BUG : xdp_send(ctx, p, &fib, ret);
 }
 
 static __always_inline int xdp_leave(struct xdp_md *ctx, struct pkt *p, enum sl_verdict v)
@@ -185,6 +193,63 @@ static __always_inline int xdp_leave(struct xdp_md *ctx, struct pkt *p, enum sl_
 	}
 }
 
+static __always_inline long xdp_rewrite_error(struct xdp_md *ctx, const struct pkt *p,
+					      struct quote *q)
+{
+	return p->family == 4 ? error_rewrite4(ctx, 1, p, q) : error_rewrite6(ctx, 1, p, q);
+}
+
+static __always_inline enum sl_verdict xdp_redirect_error(struct xdp_md *ctx, struct pkt *p,
+							  struct quote *q, int *ret)
+{
+	struct bpf_fib_lookup fib = {};
+	struct iphdr *ip;
+
+	if (p->family == 4) {
+		fib.l4_protocol = IPPROTO_ICMP;
+		fib_ends4(&fib, q->source, p->to.daddr4);
+	} else {
+		fib.l4_protocol = IPPROTO_ICMPV6;
+		fib_ends6(&fib, q->source, p->to.daddr6);
+	}
+	if (!xdp_next_hop(ctx, p, &fib))
+		return SL_LEAVE;
+	if (xdp_rewrite_error(ctx, p, q))
+		return SL_DROP_BUG;
+	ip = xdp_at(ctx, p->l3, sizeof(*ip));
+	if (!ip)
+		return SL_DROP_BUG;
+	if (p->family == 4)
+		xdp_hop4(ip);
+	else
+		((struct ipv6hdr *)ip)->hop_limit--;
+	return xdp_send(ctx, p, &fib, ret);
+}
+
+/* An ICMP error. Verified once; returns what the XDP program returns. */
+__noinline int xdp_error(struct xdp_md *ctx, struct pkt *p)
+{
+	struct quote q = {};
+	enum sl_verdict v;
+	int ret = XDP_PASS;
+
+	if (!p)
+		return XDP_DROP;
+	v = quote_find(ctx, 1, p, &q);
+	if (v == SL_NEXT)
+		v = p->family == 4 ? error_walk4(ctx, 1, p, &q) : error_walk6(ctx, 1, p, &q);
+	if (v == SL_FORWARD && p->forward == SL_REDIRECT)
+		v = xdp_redirect_error(ctx, p, &q, &ret);
+	else if (v == SL_FORWARD && p->forward == SL_HAIRPIN)
+		v = SL_LEAVE;
+	else if (v == SL_FORWARD && xdp_rewrite_error(ctx, p, &q))
+		v = SL_DROP_BUG;
+	if (v == SL_FORWARD || v == SL_LEAVE)
+		return ret;
+	count_loss(p, v);
+	return XDP_DROP;
+}
+
 /* Frames for other hosts, which TC sees too, come here only if the card is promiscuous. */
 static __always_inline int xdp_is_to_group(struct xdp_md *ctx)
 {
@@ -206,6 +271,8 @@ int sluice_xdp(struct xdp_md *ctx)
 	p.astray = xdp_is_to_group(ctx);
 	if (v == SL_NEXT)
 		v = p.family == 4 ? walk_ingress4(ctx, &p) : walk_ingress6(ctx, &p);
+	else if (v == PARSE_ERROR)
+		return xdp_error(ctx, &p);
 	else
 		v = SL_LEAVE;
 	return xdp_leave(ctx, &p, v);

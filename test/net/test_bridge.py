@@ -26,6 +26,16 @@ def test_cluster_ip_reaches_a_backend_on_the_same_bridge(net):
         {plan.pod_address("pod11", family)}))
 
 
+def test_bridged_pod_gets_no_redirect_around_the_translation(net):
+    """The node's stack sees the pod's packets turn around on the bridge and would shorten it."""
+    every_way(lambda proto, family: answered(
+        ask(net["pod11"], proto, frontends(net.local, family)["cluster IP"]), {"pod12"}))
+    document = net.daemon.get(f"services/default/{net.local.name}")
+    dropped = {port["family"] for port in document["ports"] for loss in port["losses"]
+               if loss["reason"] == "icmp_redirect"}
+    assert dropped == {"IPv4", "IPv6"}
+
+
 def test_cluster_ip_reaches_a_remote_backend_from_a_bridge(net):
     every_way(lambda proto, family: answered(
         ask(net["pod11"], proto, frontends(net.remote, family)["cluster IP"]), {"pod21"},
