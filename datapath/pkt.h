@@ -94,6 +94,7 @@ struct pkt {
 	__u8 choice; /* the record's byte for the path */
 	__u8 local;  /* the backend runs on this node */
 	__u8 snat;   /* enum snat */
+	__u16 mtu;   /* of the next link, if the sender is to be told that it is too small */
 	__u32 service;
 	__u32 backend;
 	__u32 generation;

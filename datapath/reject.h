@@ -2,25 +2,27 @@
 #pragma once
 
 /*
- * The answer of a service without endpoints: ICMP port unreachable, from the
- * address that was asked (S-119), out of the interface the packet came from.
- * It quotes the packet up to its transport header (RFC 792, RFC 4443 3.1).
+ * Answers by ICMP, out of the interface the packet came from: port unreachable
+ * of a service without endpoints, from the address that was asked (S-119), and
+ * what a router says of a packet that it can't send on, from its own. They
+ * quote the packet up to its transport header (RFC 792, RFC 4443 3.1).
  */
 
 #include "checksum.h"
 #include "count.h"
+#include "node.h"
 
 #define TC_NEXT	   -1
 #define TC_DROP	   2
 #define QUOTE_MAX  128 /* bytes; IP header with options, and a TCP header */
 #define REJECT_TTL 64
 
-/* Destination unreachable; the kernel's headers for it need libc's. */
-struct unreachable {
+/* The head of an ICMP error; the kernel's headers for it need libc's. */
+struct icmp_head {
 	__u8 type;
 	__u8 code;
 	__u16 checksum;
-	__be32 unused;
+	__be32 mtu; /* 0 but for those that say one */
 };
 
 /* clang turns plain reads of data and data_end into arithmetic on the context,
@@ -87,11 +89,68 @@ static __always_inline long put_head(struct __sk_buff *skb, const struct pkt *p,
 	return r;
 }
 
-static __always_inline long reject4(struct __sk_buff *skb, struct pkt *p, __u32 quote)
+static __always_inline struct icmp_head reject_head4(const struct pkt *p, enum sl_verdict v)
+{
+	switch (v) {
+	case SL_DROP_MTU:
+		return (struct icmp_head) { .type = 3, .code = 4, .mtu = bpf_htonl(p->mtu) };
+	case SL_DROP_TTL:
+		return (struct icmp_head) { .type = 11 };
+	default:
+		return (struct icmp_head) { .type = 3, .code = 3 };
+	}
+}
+
+static __always_inline struct icmp_head reject_head6(const struct pkt *p, enum sl_verdict v)
+{
+	switch (v) {
+	case SL_DROP_MTU:
+		return (struct icmp_head) { .type = 2, .mtu = bpf_htonl(p->mtu) };
+	case SL_DROP_TTL:
+		return (struct icmp_head) { .type = 3 };
+	default:
+		return (struct icmp_head) { .type = 1, .code = 4 };
+	}
+}
+
+/* A router speaks for itself, with the address of the link if that has one. */
+static __always_inline int reject_is_routers(enum sl_verdict v)
+{
+	return v == SL_DROP_MTU || v == SL_DROP_TTL;
+}
+
+static __always_inline __be32 reject_source4(const struct pkt *p, enum sl_verdict v)
+{
+	__u32 ifindex = p->ifindex;
+	struct sl_iface *iface = bpf_map_lookup_elem(&ifaces, &ifindex);
+	struct sl_node *n = this_node();
+	__be32 own = iface ? iface->addr4 : 0;
+
+	if (own == 0 && n)
+		own = n->addr4[0];
+	return reject_is_routers(v) && own ? own : p->key4.daddr[0];
+}
+
+static __always_inline void reject_source6(const struct pkt *p, enum sl_verdict v, void *to)
+{
+	__u32 ifindex = p->ifindex;
+	struct sl_iface *iface = bpf_map_lookup_elem(&ifaces, &ifindex);
+	struct sl_node *n = this_node();
+
+	if (reject_is_routers(v) && iface && iface->addr6.w[0])
+		__builtin_memcpy(to, iface->addr6.w, 16);
+	else if (reject_is_routers(v) && n && n->addr6[0])
+		__builtin_memcpy(to, n->addr6, 16);
+	else
+		__builtin_memcpy(to, p->key6.daddr, 16);
+}
+
+static __always_inline long reject4(struct __sk_buff *skb, struct pkt *p, __u32 quote,
+				    enum sl_verdict v)
 {
 	struct {
 		struct iphdr ip;
-		struct unreachable icmp;
+		struct icmp_head icmp;
 	} head = {
 		.ip = {
 			.version = 4,
@@ -100,10 +159,10 @@ static __always_inline long reject4(struct __sk_buff *skb, struct pkt *p, __u32 
 			.frag_off = bpf_htons(0x4000),
 			.ttl = REJECT_TTL,
 			.protocol = IPPROTO_ICMP,
-			.saddr = p->key4.daddr[0],
+			.saddr = reject_source4(p, v),
 			.daddr = p->key4.saddr[0],
 		},
-		.icmp = { .type = 3, .code = 3 },
+		.icmp = reject_head4(p, v),
 	};
 	__u32 sum = sum_quote(skb, p->l3, quote, 0);
 
@@ -113,11 +172,12 @@ static __always_inline long reject4(struct __sk_buff *skb, struct pkt *p, __u32 
 	return put_head(skb, p, quote, &head, sizeof(head));
 }
 
-static __always_inline long reject6(struct __sk_buff *skb, struct pkt *p, __u32 quote)
+static __always_inline long reject6(struct __sk_buff *skb, struct pkt *p, __u32 quote,
+				    enum sl_verdict v)
 {
 	struct {
 		struct ipv6hdr ip;
-		struct unreachable icmp;
+		struct icmp_head icmp;
 	} head = {
 		.ip = {
 			.version = 6,
@@ -125,12 +185,12 @@ static __always_inline long reject6(struct __sk_buff *skb, struct pkt *p, __u32 
 			.nexthdr = IPPROTO_ICMPV6,
 			.hop_limit = REJECT_TTL,
 		},
-		.icmp = { .type = 1, .code = 4 },
+		.icmp = reject_head6(p, v),
 	};
 	__be32 pseudo[2] = { bpf_htonl(sizeof(head.icmp) + quote), bpf_htonl(IPPROTO_ICMPV6) };
 	__u32 sum = sum_quote(skb, p->l3, quote, 0);
 
-	__builtin_memcpy(&head.ip.saddr, p->key6.daddr, 16);
+	reject_source6(p, v, &head.ip.saddr);
 	__builtin_memcpy(&head.ip.daddr, p->key6.saddr, 16);
 	sum = bpf_csum_diff(NULL, 0, (__be32 *)&head.ip.saddr, 32, sum);
 	sum = bpf_csum_diff(NULL, 0, pseudo, sizeof(pseudo), sum);
@@ -150,8 +210,8 @@ static __always_inline long tc_swap_macs(struct __sk_buff *skb)
 	return bpf_skb_store_bytes(skb, 0, swapped, sizeof(swapped), 0);
 }
 
-/* Verified once. Returns what the TC program returns. */
-__noinline int tc_reject(struct __sk_buff *skb, struct pkt *p)
+/* Answers for the loss `v`. Verified once; returns what the TC program returns. */
+__noinline int tc_reject(struct __sk_buff *skb, struct pkt *p, __u32 v)
 {
 	__u32 quote;
 	long r;
@@ -161,7 +221,7 @@ __noinline int tc_reject(struct __sk_buff *skb, struct pkt *p)
 	quote = quote_len(p, p->family == 4 ? p->key4.proto : p->key6.proto);
 	if (quote > QUOTE_MAX)
 		return TC_DROP;
-	r = p->family == 4 ? reject4(skb, p, quote) : reject6(skb, p, quote);
+	r = p->family == 4 ? reject4(skb, p, quote, v) : reject6(skb, p, quote, v);
 	if (r || tc_swap_macs(skb))
 		return TC_DROP;
 	return bpf_redirect(p->ifindex, 0);

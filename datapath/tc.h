@@ -95,18 +95,42 @@ static __always_inline enum sl_verdict tc_decrement_ttl(struct __sk_buff *skb, c
 	return bpf_skb_store_bytes(skb, offset, &ttl, 1, flags) ? SL_DROP_BUG : SL_NEXT;
 }
 
+/* What has to fit the next link: GSO leaves in pieces of the sender's making. */
+static __always_inline __u32 tc_len(struct __sk_buff *skb, const struct pkt *p, __u8 proto)
+{
+	__u8 offset;
+
+	if (!skb->gso_size)
+		return p->len;
+	if (proto != IPPROTO_TCP)
+		return p->l4 - p->l3 + sizeof(struct udphdr) + skb->gso_size;
+	if (bpf_skb_load_bytes(skb, p->l4 + 12, &offset, sizeof(offset)))
+		return 0;
+	return p->l4 - p->l3 + (offset >> 4 << 2) + skb->gso_size;
+}
+
+/* May the packet be cut in pieces? Then its sender need not know of MTUs. */
+static __always_inline int tc_may_fragment(struct __sk_buff *skb, const struct pkt *p)
+{
+	__be16 field;
+
+	return p->family == 4 && (bpf_skb_load_bytes(skb, p->l3 + offsetof(struct iphdr, frag_off),
+						     &field, sizeof(field)) ||
+				  !(field & bpf_htons(0x4000)));
+}
+
 /* Where the route leads a packet with the ends in *fib; it takes the hop there. */
-static __always_inline enum sl_verdict tc_next_hop(struct __sk_buff *skb, const struct pkt *p,
+static __always_inline enum sl_verdict tc_next_hop(struct __sk_buff *skb, struct pkt *p,
 						   struct bpf_fib_lookup *fib)
 {
 	fib->ifindex = p->ifindex;
-	/* 0 for GSO: it leaves in pieces of the sender's MTU. */
-	fib->tot_len = skb->gso_size ? 0 : p->len;
+	fib->tot_len = tc_len(skb, p, fib->l4_protocol);
 	switch (bpf_fib_lookup(skb, fib, sizeof(*fib), 0)) {
 	case BPF_FIB_LKUP_RET_SUCCESS:
 	case BPF_FIB_LKUP_RET_NO_NEIGH:
 		return tc_decrement_ttl(skb, p);
 	case BPF_FIB_LKUP_RET_FRAG_NEEDED:
+		p->mtu = tc_may_fragment(skb, p) ? 0 : fib->mtu_result;
 		return SL_DROP_MTU;
 	default:
 		return SL_DROP_NO_ROUTE;
@@ -176,8 +200,9 @@ static __always_inline int tc_leave(struct __sk_buff *skb, struct pkt *p, enum s
 		return ret;
 	}
 	count_loss(p, v);
-	if (v == SL_REJECT_NO_ENDPOINTS || v == SL_REJECT_UNKNOWN_PORT)
-		return tc_reject(skb, p);
+	if (v == SL_REJECT_NO_ENDPOINTS || v == SL_REJECT_UNKNOWN_PORT || v == SL_DROP_TTL ||
+	    (v == SL_DROP_MTU && p->mtu))
+		return tc_reject(skb, p, v);
 	if (v == SL_RESET_LEFT)
 		return tc_reset(skb, p);
 	return TC_DROP;

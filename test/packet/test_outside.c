@@ -175,27 +175,6 @@ START_TEST(one_source_port_serves_several_backends)
 }
 END_TEST
 
-START_TEST(the_last_hop_is_dropped_and_counted)
-{
-	struct frame f = frame_udp((struct ends) { CLIENT4, 40000, VIP4, 80 }, 10);
-	uint32_t service = vip(&places[0], IPPROTO_UDP, REMOTE4);
-
-	frame_set_ttl(&f, 1);
-	ck_assert_int_eq(run_ingress(harness.up0, &f), TC_DROP);
-	ck_assert_uint_eq(harness_losses(service, SL_DROP_TTL), 1);
-}
-END_TEST
-
-START_TEST(a_packet_longer_than_the_next_links_mtu_is_dropped_and_counted)
-{
-	struct frame f = frame_udp((struct ends) { CLIENT4, 40000, VIP4, 80 }, 1600);
-	uint32_t service = vip(&places[0], IPPROTO_UDP, REMOTE4);
-
-	ck_assert_int_eq(run_ingress(harness.up0, &f), TC_DROP);
-	ck_assert_uint_eq(harness_losses(service, SL_DROP_MTU), 1);
-}
-END_TEST
-
 START_TEST(a_gso_packet_is_as_long_as_its_segments)
 {
 	struct frame f = frame_tcp((struct ends) { CLIENT4, 40000, VIP4, 80 }, ACK, 1, 1, 2800);
@@ -439,8 +418,6 @@ int main(void)
 	tcase_add_test(tcase, when_source_ports_run_out_the_packet_is_dropped_and_counted);
 	tcase_add_test(tcase, one_source_port_serves_several_backends);
 	tcase_add_test(tcase, a_port_of_the_snat_range_without_a_flow_is_left_to_the_node);
-	tcase_add_test(tcase, the_last_hop_is_dropped_and_counted);
-	tcase_add_test(tcase, a_packet_longer_than_the_next_links_mtu_is_dropped_and_counted);
 	tcase_add_test(tcase, a_gso_packet_is_as_long_as_its_segments);
 	tcase_add_test(tcase, a_backend_behind_a_blackhole_route_is_dropped_and_counted);
 

@@ -307,7 +307,7 @@ START_TEST(what_is_left_to_tc_counts_once_in_its_flow)
 }
 END_TEST
 
-START_TEST(the_last_hop_is_left_to_tc_which_counts_it)
+START_TEST(the_last_hop_is_left_to_tc_which_answers)
 {
 	const struct place *p = &places[_i];
 	struct frame f = udp_to_vip(p);
@@ -316,7 +316,8 @@ START_TEST(the_last_hop_is_left_to_tc_which_counts_it)
 	frame_set_ttl(&f, 1);
 	assert_left(&f);
 	ck_assert_uint_eq(all_losses(service), 0);
-	ck_assert_int_eq(run_ingress(harness.up0, &f), TC_DROP);
+	harness.gets_shorter = true;
+	ck_assert_int_eq(run_ingress(harness.up0, &f), TC_REDIRECT);
 	ck_assert_uint_eq(harness_losses(service, SL_DROP_TTL), 1);
 	ck_assert_uint_eq(all_losses(service), 1);
 }
@@ -335,7 +336,7 @@ START_TEST(a_hop_limit_of_two_still_goes_out)
 }
 END_TEST
 
-START_TEST(what_is_too_long_for_the_next_link_is_left_to_tc_which_counts_it)
+START_TEST(what_is_too_long_for_the_next_link_is_left_to_tc_which_answers)
 {
 	const struct place *p = &places[_i];
 	struct frame f = frame_udp((struct ends) { p->client, 40000, p->vip, 80 }, 1600);
@@ -343,7 +344,8 @@ START_TEST(what_is_too_long_for_the_next_link_is_left_to_tc_which_counts_it)
 
 	assert_left(&f);
 	ck_assert_uint_eq(all_losses(service), 0);
-	ck_assert_int_eq(run_ingress(harness.up0, &f), TC_DROP);
+	harness.gets_shorter = true;
+	ck_assert_int_eq(run_ingress(harness.up0, &f), TC_REDIRECT);
 	ck_assert_uint_eq(harness_losses(service, SL_DROP_MTU), 1);
 }
 END_TEST
@@ -482,8 +484,8 @@ int main(void)
 	add_for_both(tcase, a_neighbour_not_known_yet_is_left_to_tc);
 	add_for_both(tcase, an_interface_without_xdp_is_left_to_tc);
 	tcase_add_test(tcase, what_is_left_to_tc_counts_once_in_its_flow);
-	add_for_both(tcase, the_last_hop_is_left_to_tc_which_counts_it);
-	add_for_both(tcase, what_is_too_long_for_the_next_link_is_left_to_tc_which_counts_it);
+	add_for_both(tcase, the_last_hop_is_left_to_tc_which_answers);
+	add_for_both(tcase, what_is_too_long_for_the_next_link_is_left_to_tc_which_answers);
 	add_for_both(tcase, a_service_without_endpoints_is_left_to_tc_which_counts_it);
 	tcase_add_test(tcase, an_unknown_port_of_a_cluster_ip_is_left_to_tc_which_counts_it);
 	add_for_both(tcase, a_drop_is_counted_once);

@@ -28,6 +28,10 @@ _PATIENCE_S = 3.0
 _LOST_S = 1.0
 _ECHO = struct.Struct("!IQ")
 _CHUNK = 1 << 18
+# From linux/in.h and linux/in6.h, which the socket module knows in part.
+_IP_MTU, _IPV6_MTU = 14, 24
+_IP_RECVERR, _IPV6_RECVERR = 11, 25
+_EXTENDED_ERROR = struct.Struct("=IBBBBII")
 
 
 def _family(address):
@@ -276,12 +280,17 @@ class Worker:
     async def serve(self, proto, address, port):
         loop = asyncio.get_running_loop()
         if proto == "tcp":
-            self.listening.append(await asyncio.start_server(
-                self.server.tcp, address, port, backlog=1024))
+            server = await asyncio.start_server(self.server.tcp, address, port, backlog=1024)
         else:
-            transport, _ = await loop.create_datagram_endpoint(
+            server, _ = await loop.create_datagram_endpoint(
                 lambda: _UdpServer(self.server), local_addr=(address, port))
-            self.listening.append(transport)
+        self.listening.append((proto, server))
+
+    async def refuse(self, proto):
+        """Closes the servers of a protocol again."""
+        for each in [each for each in self.listening if each[0] == proto]:
+            each[1].close()
+            self.listening.remove(each)
 
     async def served(self):
         return self.server.served
@@ -391,7 +400,10 @@ class Worker:
         return answers
 
     async def bulk(self, to, port, size, source=None, timeout_s=60.0):
-        """Sends `size` bytes, receives as many, and compares checksums of both ways."""
+        """Sends `size` bytes, receives as many, and compares checksums of both ways.
+
+        `mtu` is what the kernel then knows of the path there.
+        """
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._bulk(to, port, size, source)
@@ -407,9 +419,10 @@ class Worker:
             server = json.loads(await reader.readline())
             for left in range(size, 0, -_CHUNK):
                 digest.update(await reader.readexactly(min(left, _CHUNK)))
+            mtu = _mtu(writer.get_extra_info("socket"))
         finally:
             writer.close()
-        return {"name": server["name"], "peer": server["peer"],
+        return {"name": server["name"], "peer": server["peer"], "mtu": mtu,
                 "up": server["received"] == hashlib.sha256(own).hexdigest(),
                 "down": server["sending"] == digest.hexdigest()}
 
@@ -431,6 +444,20 @@ class Worker:
         await hold.stop()
         return report
 
+    async def probe(self, proto, to, port, ttl, source=None):
+        """Asks with so many hops: who answered, or `hop` and the errno that it stands for."""
+        kind = socket.SOCK_STREAM if proto == "tcp" else socket.SOCK_DGRAM
+        loop = asyncio.get_running_loop()
+        with _bound(kind, to, source, 0) as sock:
+            _limit_hops(sock, ttl)
+            try:
+                async with asyncio.timeout(_PATIENCE_S):
+                    await loop.sock_connect(sock, (to, port))
+                    await loop.sock_sendall(sock, b"who\n")
+                    return json.loads(await loop.sock_recv(sock, 2048))
+            except _TRAFFIC_ERRORS as error:
+                return {"errno": _name_of(error), "hop": _offender(sock)}
+
     async def ping(self, to, source=None, timeout_s=_PATIENCE_S):
         """One ICMP echo; returns who answered, or an errno."""
         v6 = ":" in to
@@ -447,6 +474,36 @@ class Worker:
                     return await _echo_reply(sock, v6, key)
             except _TRAFFIC_ERRORS as error:
                 return {"errno": _name_of(error)}
+
+
+def _mtu(sock):
+    if sock.family == socket.AF_INET6:
+        return sock.getsockopt(socket.IPPROTO_IPV6, _IPV6_MTU)
+    return sock.getsockopt(socket.IPPROTO_IP, _IP_MTU)
+
+
+def _limit_hops(sock, ttl):
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, ttl)
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, ttl)
+        sock.setsockopt(socket.IPPROTO_IP, _IP_RECVERR, 1)
+
+
+def _offender(sock):
+    """Who sent the ICMP error that a socket met, or None."""
+    at = _EXTENDED_ERROR.size
+    try:
+        _, notes, _, _ = sock.recvmsg(2048, 512, socket.MSG_ERRQUEUE)
+    except BlockingIOError:
+        return None
+    for level, kind, data in notes:
+        if (level, kind) == (socket.IPPROTO_IP, _IP_RECVERR):
+            return socket.inet_ntop(socket.AF_INET, data[at + 4:at + 8])
+        if (level, kind) == (socket.IPPROTO_IPV6, _IPV6_RECVERR):
+            return socket.inet_ntop(socket.AF_INET6, data[at + 8:at + 24])
+    return None
 
 
 def _echo_request(v6, key):
