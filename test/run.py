@@ -23,6 +23,8 @@ LEVELS = ["unit", "packet", "semantics", "net", "kube", "fuzz", "kernels"]
 LIMITS = {"unit": 300, "packet": 300, "semantics": 300, "net": 1500, "kube": 2400, "fuzz": 60}
 FUZZ_SECONDS = 20  # that a fuzzer searches
 SKIPPED = 77  # exit code of a program that can't run here
+# Undefined behaviour fails a test, instead of a line that nobody reads.
+SANITIZERS = {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
 
 PASSED, SKIP, FAILED = 0, 1, 2
 # file.c:12:P:tcase:name:iteration: Passed
@@ -67,7 +69,7 @@ def build(folder, *options):
 def run_check(level, folder):
     """Every Check program of a level. Returns its cases."""
     cases = Cases()
-    env = dict(os.environ, CK_VERBOSITY="verbose")
+    env = dict(os.environ, CK_VERBOSITY="verbose", **SANITIZERS)
     for program in sorted((folder / "bin").glob(f"{level}_*")):
         log = LOGS / f"{program.name}.log"
         try:
@@ -161,8 +163,9 @@ def run_fuzz(folder):
         with open(log, "w") as out:
             try:
                 code = subprocess.run([program, "-t", str(FUZZ_SECONDS), corpus], cwd=LOGS,
-                                      stdout=out, stderr=subprocess.STDOUT,
-                                      stdin=subprocess.DEVNULL, timeout=LIMITS["fuzz"]).returncode
+                                      env=dict(os.environ, **SANITIZERS), stdout=out,
+                                      stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                      timeout=LIMITS["fuzz"]).returncode
             except subprocess.TimeoutExpired:
                 code = -1
         cases.add(program.name, FAILED if code else PASSED,
