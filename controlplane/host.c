@@ -8,6 +8,7 @@
 
 #include "common/log.h"
 #include "controlplane/attach/sockets.h"
+#include "controlplane/attach/strays.h"
 
 void host_prepare(struct host *host, const struct config *config, struct sl_config *ret)
 {
@@ -39,10 +40,16 @@ static void on_leave(void *context)
 	sockets_kick(host->sockets);
 }
 
-void host_serve(struct host *host, uv_loop_t *loop, const struct datapath *datapath,
-		struct tables *tables)
+static void on_serve(void *context)
 {
-	const char *links = datapath_links_folder(datapath);
+	struct host *host = context;
+
+	strays_kick(host->strays);
+}
+
+static void watch_sockets(struct host *host, uv_loop_t *loop, const struct datapath *datapath,
+			  struct tables *tables)
+{
 	struct sockets_options options = {
 		.loop = loop,
 		.sockets = datapath_map(datapath, DATAPATH_sockets),
@@ -50,7 +57,29 @@ void host_serve(struct host *host, uv_loop_t *loop, const struct datapath *datap
 		.services = datapath_map(datapath, DATAPATH_services),
 		.records = datapath_map(datapath, DATAPATH_records),
 	};
-	int fd[CGROUP_HOOK_MAX], r;
+	struct strays_options strays = {
+		.loop = loop,
+		.sockets = datapath_map(datapath, DATAPATH_sockets),
+		.decide = datapath_program(datapath, DATAPATH_DECIDE),
+	};
+	int r = sockets_new(&options, &host->sockets);
+
+	if (r < 0)
+		log_warn("host: sockets whose backend left will not be closed: %s", strerror(-r));
+	r = strays_new(&strays, &host->strays);
+	if (r < 0)
+		log_warn("host: UDP sockets that are older than their Service will not be "
+			 "closed: %s",
+			 strerror(-r));
+	tables_on_leave(tables, on_leave, host);
+	tables_on_serve(tables, on_serve, host);
+}
+
+void host_serve(struct host *host, uv_loop_t *loop, const struct datapath *datapath,
+		struct tables *tables)
+{
+	const char *links = datapath_links_folder(datapath);
+	int fd[CGROUP_HOOK_MAX];
 
 	if (!datapath_config(datapath)->netns) {
 		cgroup_detach(links);
@@ -61,14 +90,13 @@ void host_serve(struct host *host, uv_loop_t *loop, const struct datapath *datap
 	if (cgroup_attach(links, NULL, fd, &host->cgroup))
 		log_warn("host: the node's own processes will not reach all Services: %s",
 			 host->cgroup.why);
-	r = sockets_new(&options, &host->sockets);
-	if (r < 0)
-		log_warn("host: sockets whose backend left will not be closed: %s", strerror(-r));
-	tables_on_leave(tables, on_leave, host);
+	watch_sockets(host, loop, datapath, tables);
 }
 
 void host_stop(struct host *host)
 {
 	sockets_free(host->sockets);
 	host->sockets = NULL;
+	strays_free(host->strays);
+	host->strays = NULL;
 }

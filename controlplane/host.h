@@ -11,7 +11,9 @@
 
 struct host {
 	struct cgroup cgroup;
-	struct sockets *sockets; /* NULL without hostProcesses */
+	/* NULL without hostProcesses */
+	struct sockets *sockets;
+	struct strays *strays;
 };
 
 /* Before the datapath is loaded: what its programs for sockets need, or says in

@@ -47,9 +47,14 @@ struct kill {
 
 /* Sockets that a dump found. */
 struct found {
-	const uint64_t *cookies;
-	size_t n_cookies;
-	struct inet_diag_sockid *ids; /* room for n_cookies */
+	bool (*wanted)(void *context, const struct inet_diag_msg *message);
+	void *context;
+	struct inet_diag_sockid *ids;
+	size_t n, room;
+};
+
+struct cookies {
+	const uint64_t *at;
 	size_t n;
 };
 
@@ -64,13 +69,26 @@ static int open_netlink(void)
 	return fd;
 }
 
+static uint64_t cookie_of(const struct inet_diag_msg *message)
+{
+	return message->id.idiag_cookie[0] | (uint64_t)message->id.idiag_cookie[1] << 32;
+}
+
+static bool has_a_cookie(void *context, const struct inet_diag_msg *message)
+{
+	const struct cookies *cookies = context;
+	uint64_t cookie = cookie_of(message);
+
+	for (size_t i = 0; i < cookies->n; i++)
+		if (cookies->at[i] == cookie)
+			return true;
+	return false;
+}
+
 static void take(struct found *found, const struct inet_diag_msg *message)
 {
-	uint64_t cookie = message->id.idiag_cookie[0] | (uint64_t)message->id.idiag_cookie[1] << 32;
-
-	for (size_t i = 0; i < found->n_cookies && found->n < found->n_cookies; i++)
-		if (found->cookies[i] == cookie)
-			found->ids[found->n++] = message->id;
+	if (found->n < found->room && found->wanted(found->context, message))
+		found->ids[found->n++] = message->id;
 }
 
 /* Reads answers until the last; `found` may be NULL. 0 or -errno. */
@@ -98,32 +116,39 @@ static int receive(int fd, struct found *found)
 	}
 }
 
-/* The sockets of a family with this peer; those of IPv6 may have an IPv4 peer. */
-static int dump(int fd, uint8_t sockets_of, const struct sl_socket *peer, struct found *found)
+/* The sockets of a family with this peer, or all that are connected; those of
+ * IPv6 may have an IPv4 peer. */
+static int dump(int fd, uint8_t sockets_of, uint8_t proto, const struct sl_socket *peer,
+		struct found *found)
 {
-	size_t addr_len = peer->family == 4 ? 4 : 16;
+	size_t addr_len = peer && peer->family == 4 ? 4 : 16;
 	struct filter filter = {
 		.header = { .nla_type = INET_DIAG_REQ_BYTECODE },
 		.op = { .code = INET_DIAG_BC_D_COND },
-		.peer = { .family = peer->family == 4 ? AF_INET : AF_INET6,
-			  .prefix_len = (uint8_t)(addr_len * 8),
-			  .port = ntohs(peer->port) },
 	};
 	size_t op_len = sizeof(filter.op) + sizeof(filter.peer) + addr_len;
 	struct query query = {
-		.header = { .nlmsg_type = SOCK_DIAG_BY_FAMILY,
+		.header = { .nlmsg_len = offsetof(struct query, filter),
+			    .nlmsg_type = SOCK_DIAG_BY_FAMILY,
 			    .nlmsg_flags = NLM_F_REQUEST | NLM_F_DUMP },
 		.request = { .sdiag_family = sockets_of,
-			     .sdiag_protocol = peer->proto,
-			     .idiag_states = STATES },
+			     .sdiag_protocol = proto,
+			     .idiag_states = peer ? STATES : 1U << TCP_ESTABLISHED },
 	};
 
-	memcpy(filter.addr, peer->addr.w, addr_len);
-	filter.op.yes = (unsigned char)op_len;
-	filter.op.no = (unsigned short)(op_len + 4); /* behind the end: no */
-	filter.header.nla_len = (unsigned short)(sizeof(filter.header) + op_len);
-	query.filter = filter;
-	query.header.nlmsg_len = (uint32_t)(offsetof(struct query, filter) + filter.header.nla_len);
+	if (peer) {
+		filter.peer = (struct inet_diag_hostcond) {
+			.family = peer->family == 4 ? AF_INET : AF_INET6,
+			.prefix_len = (uint8_t)(addr_len * 8),
+			.port = ntohs(peer->port),
+		};
+		memcpy(filter.addr, peer->addr.w, addr_len);
+		filter.op.yes = (unsigned char)op_len;
+		filter.op.no = (unsigned short)(op_len + 4); /* behind the end: no */
+		filter.header.nla_len = (unsigned short)(sizeof(filter.header) + op_len);
+		query.filter = filter;
+		query.header.nlmsg_len += filter.header.nla_len;
+	}
 	if (send(fd, &query, query.header.nlmsg_len, 0) < 0)
 		return -errno;
 	return receive(fd, found);
@@ -143,17 +168,17 @@ static int destroy(int fd, uint8_t sockets_of, uint8_t proto, const struct inet_
 	return receive(fd, NULL);
 }
 
-static int destroy_of(uint8_t sockets_of, const struct sl_socket *peer, struct found *found,
-		      size_t *ret_closed)
+static int destroy_of(uint8_t sockets_of, uint8_t proto, const struct sl_socket *peer,
+		      struct found *found, size_t *ret_closed)
 {
 	sl_auto_fd int fd = open_netlink();
 	int result = fd < 0 ? fd : 0;
 
 	found->n = 0;
 	if (!result)
-		result = dump(fd, sockets_of, peer, found);
+		result = dump(fd, sockets_of, proto, peer, found);
 	for (size_t i = 0; !result && i < found->n; i++) {
-		int err = destroy(fd, sockets_of, peer->proto, &found->ids[i]);
+		int err = destroy(fd, sockets_of, proto, &found->ids[i]);
 
 		*ret_closed += err == 0;
 		/* Its process may have closed it meanwhile. */
@@ -167,12 +192,57 @@ int destroy_sockets(const struct sl_socket *peer, const uint64_t *cookies, size_
 		    size_t *ret_closed)
 {
 	sl_auto_mem struct inet_diag_sockid *ids = calloc(n + 1, sizeof(*ids));
-	struct found found = { .cookies = cookies, .n_cookies = n, .ids = ids };
+	struct cookies some = { cookies, n };
+	struct found found = { .wanted = has_a_cookie, .context = &some, .ids = ids, .room = n };
 	int err = 0;
 
 	if (!ids)
 		return -ENOMEM;
 	if (peer->family == 4)
-		err = destroy_of(AF_INET, peer, &found, ret_closed);
-	return destroy_of(AF_INET6, peer, &found, ret_closed) ?: err;
+		err = destroy_of(AF_INET, peer->proto, peer, &found, ret_closed);
+	return destroy_of(AF_INET6, peer->proto, peer, &found, ret_closed) ?: err;
+}
+
+struct asker {
+	bool (*wanted)(void *context, const struct destroy_udp *socket);
+	void *context;
+};
+
+static bool is_mapped(const __be32 *addr)
+{
+	return addr[0] == 0 && addr[1] == 0 && addr[2] == htonl(0xffff);
+}
+
+static bool ask(void *context, const struct inet_diag_msg *message)
+{
+	const struct asker *asker = context;
+	const struct inet_diag_sockid *id = &message->id;
+	bool mapped = message->idiag_family == AF_INET6 && is_mapped(id->idiag_dst);
+	struct destroy_udp socket = {
+		.port = id->idiag_sport,
+		.peer_port = id->idiag_dport,
+		.family = message->idiag_family == AF_INET || mapped ? 4 : 6,
+		.cookie = cookie_of(message),
+	};
+	size_t skip = mapped ? 3 : 0, len = socket.family == 4 ? 4 : 16;
+
+	memcpy(socket.addr.w, id->idiag_src + skip, len);
+	memcpy(socket.peer.w, id->idiag_dst + skip, len);
+	return asker->wanted(asker->context, &socket);
+}
+
+int destroy_udp(bool (*wanted)(void *context, const struct destroy_udp *socket), void *context,
+		size_t *ret_closed)
+{
+	sl_auto_mem struct inet_diag_sockid *ids = calloc(DESTROY_UDP_MAX, sizeof(*ids));
+	struct asker asker = { wanted, context };
+	struct found found = {
+		.wanted = ask, .context = &asker, .ids = ids, .room = DESTROY_UDP_MAX
+	};
+	int err;
+
+	if (!ids)
+		return -ENOMEM;
+	err = destroy_of(AF_INET, IPPROTO_UDP, NULL, &found, ret_closed);
+	return destroy_of(AF_INET6, IPPROTO_UDP, NULL, &found, ret_closed) ?: err;
 }

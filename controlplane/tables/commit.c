@@ -2,6 +2,7 @@
 
 /* Committing: each store leaves packets with the old state or the new. */
 
+#include <netinet/in.h>
 #include <stdio.h>
 
 #include "common/log.h"
@@ -173,9 +174,22 @@ static bool commit_claims(struct tables *tables, struct change *change)
 	return written;
 }
 
+/* Are datagrams served from now on that found nobody before? */
+static bool begins_to_serve(const struct change *change)
+{
+	if (change->port->proto != IPPROTO_UDP || change->n_backends == 0)
+		return false;
+	if (change->port->n_backends == 0)
+		return true;
+	for (size_t i = 0; i < change->n_claims; i++)
+		if (change->claims[i]->state == CLAIM_PREPARED)
+			return true;
+	return false;
+}
+
 bool change_commit(struct tables *tables, struct change *change)
 {
-	bool written = change->index != 0;
+	bool written = change->index != 0, serves = begins_to_serve(change);
 
 	tables->n_ports += change->new_port;
 	commit_record(tables, change);
@@ -183,6 +197,8 @@ bool change_commit(struct tables *tables, struct change *change)
 	written = commit_claims(tables, change) || written;
 	free(change->kinds);
 	change->kinds = NULL;
+	if (serves && tables->complete && tables->served)
+		tables->served(tables->served_context);
 	return written;
 }
 

@@ -81,6 +81,9 @@ struct tables {
 	void *retired_context;
 	void (*left)(void *context); /* tables_on_leave(), or NULL */
 	void *left_context;
+	void (*served)(void *context); /* tables_on_serve(), or NULL */
+	void *served_context;
+	bool complete; /* what is programmed was complete once, maybe in an earlier run */
 };
 
 /* state.c */

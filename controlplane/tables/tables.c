@@ -85,7 +85,8 @@ int tables_new(uv_loop_t *loop, struct datapath *datapath, struct tables **ret, 
 		snprintf(error, 512, "tables: %s", strerror(-err));
 		return err;
 	}
-	if (datapath_adopted(datapath))
+	tables->complete = datapath_adopted(datapath);
+	if (tables->complete)
 		err = adopt(tables, error);
 	if (err)
 		return err;
@@ -292,6 +293,7 @@ void tables_synced(struct tables *tables)
 {
 	const struct chain *services = &tables->services;
 
+	tables->complete = true;
 	for (size_t i = 0; i < services->n_buckets; i++) {
 		for (struct chain_link *link = services->buckets[i], *next; link; link = next) {
 			next = link->next;
@@ -308,6 +310,12 @@ void tables_on_leave(struct tables *tables, void (*left)(void *context), void *c
 {
 	tables->left = left;
 	tables->left_context = context;
+}
+
+void tables_on_serve(struct tables *tables, void (*served)(void *context), void *context)
+{
+	tables->served = served;
+	tables->served_context = context;
 }
 
 json_t *tables_idle(const struct tables *tables)

@@ -52,6 +52,13 @@ void tables_synced(struct tables *tables);
  * backend that leaves, and for each service port that gets another leave policy. */
 void tables_on_leave(struct tables *tables, void (*left)(void *context), void *context);
 
+/*
+ * `served` is called likewise for each UDP service port that is served where it
+ * was not: a frontend came, or the first endpoint. Not for the first complete
+ * state on new maps, since before that another proxy may have served it.
+ */
+void tables_on_serve(struct tables *tables, void (*served)(void *context), void *context);
+
 /* What the datapath must know of this node, written in the order that struct
  * sl_node asks for. */
 void tables_set_node(struct tables *tables, const struct sl_node *node);

@@ -11,6 +11,7 @@ from checks import (SILENCE_S, answered, ask, counters, every_way, frontends, he
 from sandbox import plan
 from sandbox.daemon import BPFFS, eventually
 from sandbox.plan import FAMILIES
+from sandbox.sandbox import service_objects, service_of
 
 # A socket is closed this soon after its backend left.
 CLOSED_S = 1.0
@@ -224,6 +225,50 @@ def test_kill_9_and_restart_break_and_move_no_connection_of_the_node(net):
         held(report, HELD)
         assert report["servers"] == first[key]["servers"]
     reaches(net, "cluster IP", net.local, "pod11")
+
+
+def _early(net, service):
+    """UDP sockets that are connected to a Service before it is there, and get no answer."""
+    keys = []
+    for family in FAMILIES:
+        for mapped in (False, True) if family == 4 else (False,):
+            key, answer = opened(net, "udp", frontends(service, family)["cluster IP"],
+                                 mapped=mapped)
+            silent(answer)
+            keys.append(key)
+    return keys
+
+
+def _closed(net, keys):
+    for key in keys:
+        assert net["node1"].hear(key=key, timeout_s=5) == {"errno": "ECONNABORTED"}, key
+
+
+def test_connected_udp_that_is_older_than_its_service_is_closed(net):
+    """S-164: it recovers, if by another socket."""
+    keys = _early(net, service_of("late", 210))
+    kept, answer = opened(net, "udp", frontends(net.local, 4)["cluster IP"])
+    answered(answer, {"pod11"})
+    service = service_of("late", 210)
+    net.folder.write("late", service_objects(service, []))
+    eventually(lambda: net.daemon.get("services/default/late"), what="the Service is there")
+    for key in keys:
+        silent(net["node1"].hear(key=key, timeout_s=SILENCE_S))
+    net.folder.write("late", service_objects(service, ["pod12"]))
+    _closed(net, keys)
+    answered(net["node1"].say(key=kept), {"pod11"})
+    reaches(net, "cluster IP", service, "pod12")
+    net.folder.remove("late")
+
+
+def test_services_that_came_while_the_daemon_was_down_close_older_udp_too(net):
+    net.daemon.stop()
+    service = service_of("later", 211)
+    keys = _early(net, service)
+    net.folder.write("later", service_objects(service, ["pod12"]))
+    net.daemon.start()
+    _closed(net, keys)
+    net.folder.remove("later")
 
 
 def test_attach_shows_the_cgroup_and_its_hooks(net):

@@ -6,11 +6,13 @@
 
 #include "common/log.h"
 #include "controlplane/attach/sockets.h"
+#include "controlplane/attach/strays.h"
 #include "test/packet/sock_fixture.h"
 
 static const struct place *p;
 static uv_loop_t loop;
 static struct sockets *sockets;
+static struct strays *strays;
 
 static uint32_t link_id(const char *hook)
 {
@@ -156,11 +158,18 @@ static void watch_sockets(void)
 	log_set_level(LOG_LEVEL_ERROR);
 	ck_assert_int_eq(uv_loop_init(&loop), 0);
 	ck_assert_int_eq(sockets_new(&options, &sockets), 0);
+	struct strays_options others = {
+		.loop = &loop,
+		.sockets = options.sockets,
+		.decide = bpf_program__fd(harness.skel->progs.sluice_decide),
+	};
+	ck_assert_int_eq(strays_new(&others, &strays), 0);
 }
 
 static void forget_sockets(void)
 {
 	sockets_free(sockets);
+	strays_free(strays);
 	uv_run(&loop, UV_RUN_DEFAULT);
 	uv_loop_close(&loop);
 }
@@ -390,6 +399,78 @@ START_TEST(what_happened_before_the_start_is_found)
 }
 END_TEST
 
+/* A UDP socket that is connected to the cluster IP before anybody serves it. */
+static int early_socket(int form)
+{
+	int fd;
+
+	p = &places[form];
+	fd = open_socket(p, SOCK_DGRAM);
+	ck_assert_int_eq(try_connect(p, fd, p->cluster, 80), 0);
+	return fd;
+}
+
+static void walk_for_strays(void)
+{
+	strays_kick(strays);
+	run_for(300);
+}
+
+START_TEST(udp_that_is_older_than_its_service_is_closed)
+{
+	int early = early_socket(_i), late, elsewhere = open_socket(p, SOCK_DGRAM);
+	uint32_t service, backend;
+
+	ck_assert_int_eq(try_connect(p, elsewhere, p->node, OTHER_PORT), 0);
+	walk_for_strays();
+	ck_assert_int_eq(error_of(early), 0);
+	late = connection(_i, SOCK_DGRAM, &service, &backend);
+	walk_for_strays();
+	ck_assert_int_eq(error_of(early), ECONNABORTED);
+	ck_assert_int_eq(error_of(late), 0);
+	ck_assert_int_eq(error_of(elsewhere), 0);
+	assert_peer(p, late, p->cluster, 80);
+}
+END_TEST
+
+/* S-164: not before there are endpoints. */
+START_TEST(udp_that_would_be_refused_stays)
+{
+	int early = early_socket(_i);
+	struct service_spec spec = {
+		.kind = SL_KIND_CLUSTER_IP,
+		.addr = p->cluster,
+		.proto = IPPROTO_UDP,
+		.port = 80,
+	};
+
+	memset(spec.path, SL_CHOOSE_REJECT, sizeof(spec.path));
+	harness_service(&spec, NULL);
+	walk_for_strays();
+	ck_assert_int_eq(error_of(early), 0);
+}
+END_TEST
+
+/* Its backend is at the address of a frontend, as with an external IP of the node. */
+START_TEST(udp_that_is_translated_to_a_frontend_stays)
+{
+	uint32_t service, backend;
+	int fd = connection(_i, SOCK_DGRAM, &service, &backend);
+	struct service_spec spec = {
+		.kind = SL_KIND_EXTERNAL_IP,
+		.addr = p->node,
+		.proto = IPPROTO_UDP,
+		.port = SERVER_PORT,
+		.backends = { p->node },
+		.target_port = OTHER_PORT,
+	};
+
+	harness_service(&spec, NULL);
+	walk_for_strays();
+	ck_assert_int_eq(error_of(fd), 0);
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("sock life");
@@ -416,5 +497,8 @@ int main(void)
 	add_for_all(closing, the_deadline_is_that_of_the_run_before);
 	add_for_all(closing, many_sockets_of_a_backend_are_closed);
 	add_for_all(closing, what_happened_before_the_start_is_found);
+	add_for_all(closing, udp_that_is_older_than_its_service_is_closed);
+	add_for_all(closing, udp_that_would_be_refused_stays);
+	add_for_all(closing, udp_that_is_translated_to_a_frontend_stays);
 	return run_in_cgroup(suite);
 }
