@@ -12,12 +12,14 @@
 #include "common/log.h"
 #include "controlplane/attach/destroy.h"
 
-/* Changes come in bursts; one walk is for all of them. */
-#define SOON_MS 100
+/* Changes come in bursts; one walk, which asks about every socket, is for all. */
+#define SOON_MS	 100
+#define APART_MS 2000
 
 struct strays {
 	uv_timer_t timer;
 	struct strays_options options;
+	uint64_t next_ms; /* no walk before */
 };
 
 /* Was its destination chosen when it was connected? */
@@ -58,7 +60,7 @@ static bool is_stray(void *context, const struct destroy_udp *socket)
 {
 	const struct strays *strays = context;
 
-	return would_be_translated(strays, socket) && !is_translated(strays, socket);
+	return !is_translated(strays, socket) && would_be_translated(strays, socket);
 }
 
 static void walk(uv_timer_t *timer)
@@ -67,6 +69,7 @@ static void walk(uv_timer_t *timer)
 	size_t closed = 0;
 	int err = destroy_udp(is_stray, strays, &closed);
 
+	strays->next_ms = uv_now(timer->loop) + APART_MS;
 	if (err)
 		log_warn("strays: UDP sockets that are older than their Service can't be closed: "
 			 "%s",
@@ -80,8 +83,14 @@ static void walk(uv_timer_t *timer)
 
 void strays_kick(struct strays *strays)
 {
-	if (strays && !uv_is_active((uv_handle_t *)&strays->timer))
-		uv_timer_start(&strays->timer, walk, SOON_MS, 0);
+	uint64_t now, wait = SOON_MS;
+
+	if (!strays || uv_is_active((uv_handle_t *)&strays->timer))
+		return;
+	now = uv_now(strays->options.loop);
+	if (strays->next_ms > now + wait)
+		wait = strays->next_ms - now;
+	uv_timer_start(&strays->timer, walk, wait, 0);
 }
 
 static void closed(uv_handle_t *timer)
