@@ -26,6 +26,7 @@ enum complaint {
 	COMPLAINT_SHORT_WATCH = -8,
 	COMPLAINT_RECOVERED = -9,
 	COMPLAINT_ABSENT = -10,
+	COMPLAINT_ORDER = -11,
 	COMPLAINT_ERROR_EVENT = -1000, /* minus its code */
 };
 

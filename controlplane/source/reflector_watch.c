@@ -44,6 +44,19 @@ static void take_error(struct reflector *r, const json_t *status)
 			       message ? message : "without a message");
 }
 
+/*
+ * Versions are decimal numbers that grow. What is none is not older than
+ * anything.
+ */
+static bool is_older(const char *version, const char *than)
+{
+	size_t len = strlen(version), than_len = strlen(than);
+
+	if (strspn(version, "0123456789") != len || strspn(than, "0123456789") != than_len)
+		return false;
+	return len != than_len ? len < than_len : strcmp(version, than) < 0;
+}
+
 /* Takes one event; `*changed` is set if it changed the store. */
 static void take_event(struct reflector *r, json_t *event, bool *changed)
 {
@@ -62,6 +75,15 @@ static void take_event(struct reflector *r, json_t *event, bool *changed)
 		return;
 	}
 
+	/* An old object after a new one would undo it, for good. */
+	bool older = version && r->version && is_older(version, r->version);
+	if (older && strcmp(type, "BOOKMARK") != 0) {
+		reflector_fail(r, REFLECTOR_LIST, COMPLAINT_ORDER, 0,
+			       "watch: an event of version %.32s after one of %.32s", version,
+			       r->version);
+		return;
+	}
+
 	bool removed = strcmp(type, "DELETED") == 0;
 	if (removed || strcmp(type, "ADDED") == 0 || strcmp(type, "MODIFIED") == 0) {
 		r->events++;
@@ -70,7 +92,7 @@ static void take_event(struct reflector *r, json_t *event, bool *changed)
 		reflector_complain(r, COMPLAINT_UNKNOWN_EVENT,
 				   "watch: an event of unknown type, ignored");
 	}
-	if (!version || !*version || strcmp(version, r->version) == 0)
+	if (!version || !*version || older || strcmp(version, r->version) == 0)
 		return;
 	r->watch_moved = true;
 	if (reflector_set_string(&r->version, version))
