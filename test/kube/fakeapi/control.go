@@ -12,7 +12,7 @@ import (
 )
 
 const (
-	stampsPatience = 5 * time.Second
+	stampsPatience = time.Second // of watches that are frozen
 	lagPause       = time.Millisecond
 )
 

@@ -19,6 +19,7 @@ type fault struct {
 	Message    string `json:"message"`
 	RetryAfter int    `json:"retryAfter"`
 	How        string `json:"how"`
+	Continued  bool   `json:"continued"`
 }
 
 var faultNames = []string{"status", "hang", "error-event", "cut", "duplicate", "reorder"}
@@ -55,12 +56,15 @@ func (f *faults) clear() {
 }
 
 // meet returns the oldest fault of a name that holds for a request, or nil.
-func (f *faults) meet(name, verb, kind string) *fault {
+func (f *faults) meet(name, verb, kind string, continued bool) *fault {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i, candidate := range f.active {
 		isVerb := candidate.Verb == "" || candidate.Verb == verb ||
 			(candidate.Verb == "watch" && verb == "watchlist")
+		if candidate.Continued && !continued {
+			continue
+		}
 		if candidate.Fault != name || !isVerb || (candidate.Kind != "" && candidate.Kind != kind) {
 			continue
 		}

@@ -171,7 +171,7 @@ func (s *server) list(w http.ResponseWriter, r *http.Request, res *resource) {
 		body.threshold = s.options.gzip
 	}
 	w.Header().Set("Content-Type", "application/json")
-	cut := s.faults.meet("cut", "list", res.kind)
+	cut := s.faults.meet("cut", "list", res.kind, query.Has("continue"))
 	if cut != nil {
 		found.objects = found.objects[:(len(found.objects)+1)/2]
 	}

@@ -63,7 +63,8 @@
 //	               `new`, so are those to come.
 //	POST /drip     {"bytesPerSecond"}: writes slowly; 0: as fast as can be.
 //	POST /fault    {"fault", "verb" (list, watch or watchlist; "": any), "kind" ("": any), "times"
-//	               (0: until /clear), "code", "reason", "message", "retryAfter", "how"}. Faults:
+//	               (0: until /clear), "code", "reason", "message", "retryAfter", "how",
+//	               "continued" (only lists that go on with a further page)}. Faults:
 //	                 status       the request is answered with `code` and a Status object
 //	                 hang         the request is never answered
 //	                 error-event  a watch begins with an ERROR event of `code` and `reason`, and ends
@@ -81,12 +82,13 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 type options struct {
-	folder, listen, http, node, nodeAddress string
-	services, endpoints, pad                int
-	gzip, history, bookmarkS                int
+	folder, listen, http, node, nodeAddresses string
+	services, endpoints, pad                  int
+	gzip, history, bookmarkS                  int
 }
 
 func parseFlags() options {
@@ -96,7 +98,7 @@ func parseFlags() options {
 	flag.StringVar(&o.listen, "listen", "127.0.0.1:0", "`ADDR:PORT` to serve on")
 	flag.StringVar(&o.http, "http", "both", "protocols: 1, 2 or both")
 	flag.StringVar(&o.node, "node", "node1", "name of the one Node there is")
-	flag.StringVar(&o.nodeAddress, "node-address", "172.30.0.1", "its address")
+	flag.StringVar(&o.nodeAddresses, "node-addresses", "172.30.0.1", "its addresses, with commas between")
 	flag.IntVar(&o.services, "services", 0, "Services to generate")
 	flag.IntVar(&o.endpoints, "endpoints", 0, "endpoints of each of them")
 	flag.IntVar(&o.pad, "pad", 0, "bytes of an annotation of each of them")
@@ -128,7 +130,7 @@ func run(o options) error {
 	}
 
 	s := newServer(o, keys)
-	s.store.makeNode(o.node, o.nodeAddress)
+	s.store.makeNode(o.node, strings.Split(o.nodeAddresses, ","))
 	s.store.generate(o.services, o.endpoints, o.pad)
 	path := filepath.Join(o.folder, "control")
 	os.Remove(path)

@@ -150,7 +150,7 @@ func (s *server) count(verb, kind string) {
 func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 	r.Context().Value(connKey{}).(*conn).http.Store(r.Proto)
 	i := slices.IndexFunc(resources, func(res *resource) bool { return res.path == r.URL.Path })
-	kind, verb := "", verbOf(r)
+	kind, verb, continued := "", verbOf(r), r.URL.Query().Has("continue")
 	if i >= 0 {
 		kind = resources[i].kind
 	}
@@ -159,11 +159,11 @@ func (s *server) serve(w http.ResponseWriter, r *http.Request) {
 		refuse(w, 401, "Unauthorized", "Unauthorized")
 		return
 	}
-	if s.faults.meet("hang", verb, kind) != nil {
+	if s.faults.meet("hang", verb, kind, continued) != nil {
 		<-r.Context().Done()
 		return
 	}
-	if f := s.faults.meet("status", verb, kind); f != nil {
+	if f := s.faults.meet("status", verb, kind, continued); f != nil {
 		if f.RetryAfter > 0 {
 			w.Header().Set("Retry-After", strconv.Itoa(f.RetryAfter))
 		}

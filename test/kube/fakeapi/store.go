@@ -257,12 +257,15 @@ func (s *store) snapshot(r *resource, keep bool) (*snapshot, uint64) {
 	return found, s.snapshotNumber
 }
 
-func (s *store) makeNode(name, address string) {
+func (s *store) makeNode(name string, addresses []string) {
+	var internal []any
+	for _, address := range addresses {
+		internal = append(internal, map[string]any{"type": "InternalIP", "address": address})
+	}
 	node, err := newObject(map[string]any{"kind": "Node",
 		"metadata": map[string]any{"name": name, "labels": map[string]any{
 			"kubernetes.io/hostname": name, "topology.kubernetes.io/zone": "zone-a"}},
-		"status": map[string]any{"addresses": []any{
-			map[string]any{"type": "InternalIP", "address": address}}}}, 0)
+		"status": map[string]any{"addresses": internal}}, 0)
 	if err != nil {
 		panic(err)
 	}

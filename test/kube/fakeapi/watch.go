@@ -33,30 +33,40 @@ type span struct {
 	EndNs   int64 `json:"endNs"`
 }
 
-// stamps are the times of one event; `done` is closed when all watches were sent it.
+// stamps are the times of one event; `done` is closed when all watches were sent it or ended.
 type stamps struct {
 	mu        sync.Mutex
 	changedNs int64
-	missing   int
+	missing   map[*watch]bool
 	spans     []span
 	done      chan struct{}
 }
 
-func (t *stamps) add(s span) {
+// settle notes that a watch was sent the event, or ended without it (nil).
+func (t *stamps) settle(w *watch, s *span) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.spans = append(t.spans, s)
-	t.missing--
-	if t.missing == 0 {
+	if !t.missing[w] {
+		return
+	}
+	delete(t.missing, w)
+	if s != nil {
+		t.spans = append(t.spans, *s)
+	}
+	if len(t.missing) == 0 {
 		close(t.done)
 	}
 }
 
 // stamp has the times of an event taken. With the store's lock held, right after its record.
 func (s *store) stamp(e *event) *stamps {
-	e.stamps = &stamps{changedNs: monotonicNs(), spans: []span{},
-		missing: len(s.of(e.object.resource).watches), done: make(chan struct{})}
-	if e.stamps.missing == 0 {
+	e.stamps = &stamps{changedNs: monotonicNs(), spans: []span{}, missing: map[*watch]bool{},
+		done: make(chan struct{})}
+	for w := range s.of(e.object.resource).watches {
+		e.stamps.missing[w] = true
+		w.awaited = append(w.awaited, e.stamps)
+	}
+	if len(e.stamps.missing) == 0 {
 		close(e.stamps.done)
 	}
 	return e.stamps
@@ -76,6 +86,7 @@ type watch struct {
 	text    []byte // to be written
 	held    []byte // by reorder, to be sent after the next one
 	stamped []*stamps
+	awaited []*stamps // not sent yet, nor given up; with the store's lock
 }
 
 // line is what this watch gets of an event, nil for nothing.
@@ -138,7 +149,7 @@ func (t *watch) flush() bool {
 		t.text = nil
 	}
 	for _, stamps := range t.stamped {
-		stamps.add(span{begin, monotonicNs()})
+		stamps.settle(t, &span{begin, monotonicNs()})
 	}
 	t.stamped = t.stamped[:0]
 	return err == nil
@@ -154,16 +165,16 @@ func (t *watch) take(e *event) {
 		return
 	}
 	faults, kind := t.server.faults, t.from.resource.kind
-	if f := faults.meet("cut", t.verb, kind); f != nil {
+	if f := faults.meet("cut", t.verb, kind, false); f != nil {
 		t.w.Write(append(t.text, line[:len(line)/2]...))
 		t.server.cut(t.w, t.r, f.How)
 	}
-	if t.held == nil && faults.meet("reorder", t.verb, kind) != nil {
+	if t.held == nil && faults.meet("reorder", t.verb, kind, false) != nil {
 		t.held = line
 		return
 	}
 	t.text = append(t.text, line...)
-	if faults.meet("duplicate", t.verb, kind) != nil {
+	if faults.meet("duplicate", t.verb, kind, false) != nil {
 		t.text = append(t.text, line...)
 	}
 	t.text = append(t.text, t.held...)
@@ -221,6 +232,9 @@ func (t *watch) events() ([]*event, chan struct{}, bool) {
 	if t.next < t.from.first {
 		return nil, nil, true
 	}
+	if t.next == t.from.first+uint64(len(t.from.log)) {
+		t.awaited = nil // all were sent
+	}
 	news := t.from.log[t.next-t.from.first:]
 	news = news[:min(len(news), batchMax)]
 	t.next += uint64(len(news))
@@ -236,6 +250,9 @@ func (t *watch) end() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(t.from.watches, t)
+	for _, stamps := range t.awaited {
+		stamps.settle(t, nil)
+	}
 }
 
 // follow sends events until the watch's time is over or the client is gone.
@@ -288,7 +305,7 @@ func (s *server) watch(w http.ResponseWriter, r *http.Request, res *resource, ve
 	initial, known := t.begin(query.Get("resourceVersion"))
 	defer t.end()
 	w.Header().Set("Content-Type", "application/json")
-	f := s.faults.meet("error-event", verb, res.kind)
+	f := s.faults.meet("error-event", verb, res.kind, false)
 	switch {
 	case f != nil:
 		t.appendError(f.Code, f.Reason, f.Message)
