@@ -72,7 +72,7 @@ def connector(netns, timeout_s=30):
     return connect
 
 
-def _die_with_parent():
+def die_with_parent():
     _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -97,7 +97,7 @@ class ControlPlane:
 
     def start(self):
         try:
-            self._start_etcd()
+            self.start_etcd()
             self.start_apiserver()
             self._make_account()
         except BaseException:
@@ -113,6 +113,8 @@ class ControlPlane:
 
     def kill(self, name):
         process = self._processes.pop(name, None)
+        if name == "kube-apiserver":
+            self.api.close()
         if process:
             process.kill()
             process.wait()
@@ -121,8 +123,15 @@ class ControlPlane:
         return name in self._processes and self._processes[name].poll() is None
 
     def kill_apiserver(self):
-        self.api.close()
         self.kill("kube-apiserver")
+
+    def start_again(self):
+        """Whatever was killed."""
+        if not self.running("etcd"):
+            self.start_etcd()
+        if not self.running("kube-apiserver"):
+            self.start_apiserver()
+        eventually(self._apiserver_ready, 120, "kube-apiserver is ready")
 
     def log(self, name):
         return os.path.join(self.logs, f"{name}.log")
@@ -132,7 +141,7 @@ class ControlPlane:
             # The child is born in the namespace that this thread is in.
             self._processes[name] = subprocess.Popen(
                 [self._program, name, *flags], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                start_new_session=True, preexec_fn=_die_with_parent)
+                start_new_session=True, preexec_fn=die_with_parent)
 
     def _alive(self, name):
         """Raises when the process ended by itself."""
@@ -141,7 +150,7 @@ class ControlPlane:
                 last = f.read().strip().rpartition("\n")[2]
             raise RuntimeError(f"{name} ended: {last}")
 
-    def _start_etcd(self):
+    def start_etcd(self):
         client, peer = (f"http://127.0.0.1:{ETCD_PORT + i}" for i in (0, 1))
         self._run("etcd", "--data-dir", os.path.join(self.folder, "etcd"), "--unsafe-no-fsync",
                   "--listen-client-urls", client, "--advertise-client-urls", client,

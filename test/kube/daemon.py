@@ -10,11 +10,11 @@ from sandbox.daemon import eventually
 class KubeDaemon(sandbox.daemon.Daemon):
     """`kubeconfig` names the file `token`, which may be rewritten."""
 
-    def __init__(self, binaries, namespace, instance, node, state, kubeconfig, token):
+    def __init__(self, binaries, namespace, instance, node, state, kubeconfig, token, flags=()):
         super().__init__(binaries, namespace, instance, node, None, state)
         self._flags = ["--instance", instance, "--node-name", node, "--source", "kube",
                        "--kubeconfig", kubeconfig, "--run-dir", str(state),
-                       "--bpffs", sandbox.daemon.BPFFS]
+                       "--bpffs", sandbox.daemon.BPFFS, *flags]
         self._token = token
         self._blind = False
         self._log_start = 0

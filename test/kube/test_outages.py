@@ -10,9 +10,10 @@ from world import RECONNECTED_S, addresses
 
 @pytest.fixture(autouse=True)
 def _outage(world, ns):
-    """After each test everything is as before it, for the next one."""
+    """After each test everything is as before it, for the next one, and the tables are right."""
     yield
     world.restore(ns)
+    world.check_tables()
 
 
 def test_traffic_goes_on_while_the_api_server_is_down(world, ns):
@@ -31,6 +32,29 @@ def test_traffic_goes_on_while_the_api_server_is_down(world, ns):
     world.programmed(ns, "web", ["pod11", "pod21"], RECONNECTED_S)
     assert world.answering("pod12", cluster_ips, 80) == {"pod11", "pod21"}
     assert world.daemon.running() and world.daemon.pid == pid
+
+
+@pytest.mark.parametrize("killed", [["kube-apiserver"], ["etcd"], ["etcd", "kube-apiserver"]],
+                         ids=",".join)
+def test_killed_and_started_again(world, ns, killed):
+    """kill -9, twice, with changes between: what they know comes back from etcd's files."""
+    pods = world.run_pods(ns, "web", ["pod11"], 8080)
+    cluster_ip = ns.service("web", [port(80, 8080)])["spec"]["clusterIPs"][0]
+    world.programmed(ns, "web", pods)
+
+    with world.held_stream(cluster_ip):
+        for pod in ("pod13", "pod21"):
+            print(f"injected: kill -9 of {' and '.join(killed)}, and a restart")
+            for name in killed:
+                world.control_plane.kill(name)
+            if "kube-apiserver" in killed:
+                eventually(lambda: not world.daemon.connected(), 30, "sluiced knows of it")
+            world.control_plane.start_again()
+            pods += world.run_pods(ns, "web", [pod], 8080)
+            world.programmed(ns, "web", pods, RECONNECTED_S)
+        world.check_tables()
+    ns.delete_service("web")
+    world.daemon.wait_gone(ns, "web", RECONNECTED_S)
 
 
 def test_sluiced_restarts_while_the_api_server_is_down(world, ns):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A sandbox with a control plane beside its nodes: pods exist in the API and as namespaces."""
 
+import contextlib
 import shutil
 
 import control_plane
@@ -10,6 +11,7 @@ from sandbox import netns, plan
 from sandbox.sandbox import STATE
 from sandbox.topology import Topology
 from sandbox.traffic import TrafficWorker
+from twin import Twin
 
 PREFIX = "sl-kube"
 CONTROL = "control"
@@ -30,27 +32,29 @@ SILENCE_S = 0.6
 class World:
     """Whatever an earlier one left is removed first. Logs stay until the next one."""
 
-    def __init__(self):
-        self.topology = Topology(PREFIX)
+    def __init__(self, prefix=PREFIX):
+        self.prefix = prefix
+        self.topology = Topology(prefix)
         self._workers = {}
         self._serving = set()
         self.daemon = None
+        self.twin = None
         self.control_plane = None
 
     def up(self, program, binaries):
-        state = STATE / PREFIX
-        shutil.rmtree(state, ignore_errors=True)
-        state.mkdir(parents=True)
-        self.topology.up()
-        self._attach_control()
+        state = self.make_network()
         self.control_plane = control_plane.ControlPlane(
-            program, self.name(CONTROL), self.control_address, f"/dev/shm/{PREFIX}", state)
+            program, self.name(CONTROL), self.control_address, f"/dev/shm/{self.prefix}", state)
         self.control_plane.start()
         for zone, node in enumerate(plan.NODES):
             objects.make_node(self.control_plane.api, node,
                               [plan.node_address(node, f) for f in plan.FAMILIES], f"zone{zone}")
-        self.daemon = KubeDaemon(binaries, self.name(NODE), PREFIX, NODE, state,
-                                 *self.control_plane.token_kubeconfig())
+        self.start_daemon(binaries, state, *self.control_plane.token_kubeconfig())
+
+    def start_daemon(self, binaries, state, kubeconfig, token, flags=()):
+        where = (binaries, self.name(NODE), self.prefix, NODE, state, kubeconfig, token)
+        self.twin = Twin(*where, flags)
+        self.daemon = KubeDaemon(*where, flags)
         # What a run that was cut short left behind would count as ours.
         self.daemon.cleanup()
         self.daemon.start()
@@ -58,6 +62,7 @@ class World:
     def down(self):
         try:
             if self.daemon:
+                self.twin.remove()
                 self.daemon.stop()
                 self.daemon.cleanup()
         finally:
@@ -66,6 +71,15 @@ class World:
             for worker in self._workers.values():
                 worker.close()
             self.topology.down()
+
+    def make_network(self):
+        """Returns a new folder for logs."""
+        state = STATE / self.prefix
+        shutil.rmtree(state, ignore_errors=True)
+        state.mkdir(parents=True)
+        self.topology.up()
+        self._attach_control()
+        return state
 
     def _attach_control(self):
         """One more machine on the nodes' link, which also knows the way to the pods."""
@@ -106,8 +120,7 @@ class World:
     def restore(self, ns):
         """Everything runs and follows the API again, whatever a test that failed left."""
         self.mend()
-        if not self.control_plane.running("kube-apiserver"):
-            self.control_plane.start_apiserver()
+        self.control_plane.start_again()
         if not self.daemon.running():
             self.daemon.start(blind=True)
         # Connected does not mean up to date: only what arrives by both watches shows that.
@@ -151,6 +164,25 @@ class World:
         """Who answers `count` connections to each of some addresses, failures by their errno."""
         begun = [self.begin_asking(who, address, number, count) for address in to]
         return {answer for each in begun for answer in each.result(60)}
+
+    @contextlib.contextmanager
+    def held_stream(self, cluster_ip, number=80):
+        """A TCP stream from pod12 through a cluster IP, which loses nothing meanwhile."""
+        worker = self.worker("pod12")
+        first = worker.hold(key="stream", proto="tcp", to=cluster_ip, port=number, count=1,
+                            interval_s=0.05)
+        assert not first["broken"], first
+        try:
+            yield
+            last = worker.held(key="stream")
+        finally:
+            worker.release(key="stream")
+        assert not last["broken"] and last["moved"] == 0, last
+        assert last["echoes"] > first["echoes"], "the stream stood still"
+
+    def check_tables(self, patience_s=RECONNECTED_S, exact=False):
+        """Waits until the tables are those of a fresh start; fails with what differs."""
+        self.twin.compare(self.daemon.instance, patience_s, exact)
 
     # The API
 

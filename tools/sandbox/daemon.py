@@ -3,6 +3,7 @@
 
 import http.client
 import json
+import os
 import pathlib
 import signal
 import socket
@@ -55,6 +56,7 @@ class Daemon:
         self.state = pathlib.Path(state)
         self.log = self.state / f"{instance}.log"
         self.process = None
+        self.environment = {}  # more variables of sluiced
         self._flags = ["--instance", instance, "--node-name", node, "--source", "manifests",
                        "--manifests", str(manifests), "--run-dir", str(self.state),
                        "--bpffs", BPFFS, *flags]
@@ -72,6 +74,7 @@ class Daemon:
         with open(self.log, "a", encoding="utf-8") as log:
             self.process = subprocess.Popen(
                 self.command(*extra), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                env=os.environ | self.environment,
                 start_new_session=True)  # an interrupt from the terminal is the caller's
         self.ready()
         return self
