@@ -93,6 +93,7 @@ def test_half_open_connection(net, clock):
         net.change()
         eventually(noticed, RECONNECTED_S, "sluiced notices the silence")
         net.check_tables()
+        net.api.tell("clear")
 
 
 @pytest.mark.long
@@ -102,3 +103,4 @@ def test_half_open_connection_in_real_time(net):
         net.api.tell("freeze")
         net.change()
         net.check_tables(300)
+        net.api.tell("clear")

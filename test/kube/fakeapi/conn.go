@@ -131,6 +131,16 @@ func (w *wire) freeze(newOnes bool) {
 	}
 }
 
+// thaw is the return of a server that knows nothing of its connections.
+func (w *wire) thaw() {
+	w.freezesNew.Store(false)
+	for _, c := range w.all() {
+		if c.frozen.Load() {
+			c.cut(true)
+		}
+	}
+}
+
 func (w *wire) byProtocol() map[string]int {
 	found := map[string]int{}
 	for _, c := range w.all() {

@@ -358,7 +358,7 @@ func (s *server) addFault(body *json.Decoder) (any, error) {
 
 func (s *server) clearFaults(*json.Decoder) (any, error) {
 	s.faults.clear()
-	s.wire.freezesNew.Store(false)
+	s.wire.thaw()
 	s.wire.rate.Store(0)
 	return done, nil
 }

@@ -72,7 +72,7 @@
 //	                              of its body; `how`: close, reset, or stream (that request alone)
 //	                 duplicate    a watch's event is sent twice
 //	                 reorder      two events of a watch are sent the later one first
-//	POST /clear    ends all faults; frozen connections stay frozen, new ones are served.
+//	POST /clear    ends all faults; connections that are frozen are reset.
 package main
 
 import (
