@@ -48,11 +48,11 @@ def test_continue_token_expires(net):
 
 def test_200_megabytes_are_never_in_memory_at_once(net):
     pid = net.daemon.pid
-    net.api.tell("listen", open=False)
-    net.api.tell("generate", services=_BIG, endpoints=0, pad=_BIG_PAD)
-    net.api.tell("compact")
-    _forget_peak(pid)
     with net.stream():
+        net.api.tell("listen", open=False)
+        net.api.tell("generate", services=_BIG, endpoints=0, pad=_BIG_PAD)
+        net.api.tell("compact")
+        _forget_peak(pid)
         print(f"injected: a list of {_BIG * _BIG_PAD / 1e6:.0f} MB")
         net.api.tell("listen", open=True)
         net.check_tables()
