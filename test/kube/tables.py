@@ -48,7 +48,8 @@ class _Map:
 
     def __init__(self, instance, name):
         path = pathlib.Path(BPFFS) / "sluice" / instance / "v1/maps" / name
-        text, info = ctypes.create_string_buffer(str(path).encode()), ctypes.create_string_buffer(24)
+        text = ctypes.create_string_buffer(str(path).encode())
+        info = ctypes.create_string_buffer(24)
         self.fd = _checked(*_bpf(_OBJ_GET, "=QII", ctypes.addressof(text), 0, 0), path)
         _checked(*_bpf(_OBJ_GET_INFO, "=IIQ", self.fd, 24, ctypes.addressof(info)), path)
         _, _, self.key_size, self.value_size, self.entries, _ = struct.unpack("=6I", info)
