@@ -3,8 +3,10 @@
 
 import datetime
 import json
+import os
 import pathlib
 import re
+import subprocess
 import sys
 
 import pytest
@@ -30,6 +32,13 @@ try:
     print(json.dumps([answer.status, dict(answer.getheaders()), answer.read().decode()]))
 except ConnectionRefusedError:
     print(json.dumps([0, {}, ""]))
+"""
+# Until its input ends.
+_HOLD = """
+import socket, sys
+holder = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+print("holding", flush=True)
+sys.stdin.read()
 """
 
 
@@ -222,13 +231,15 @@ def test_process_is_described(net):
     fields = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     boot = re.search(r"^btime (\d+)", pathlib.Path("/proc/stat").read_text(encoding="ascii"),
                      re.MULTILINE)
-    started = int(boot[1]) + int(fields[19]) / 100
+    tick = os.sysconf("SC_CLK_TCK")
+    started = int(boot[1]) + int(fields[19]) / tick
     assert abs(value(page, "process_start_time_seconds") - started) < 0.02
     assert value(page, "process_resident_memory_bytes") > 1 << 20
     assert value(page, "process_virtual_memory_bytes") > value(
         page, "process_resident_memory_bytes")
     assert 0 < value(page, "process_open_fds") < value(page, "process_max_fds")
-    assert 0 < value(page, "process_cpu_seconds_total") <= (int(fields[11]) + int(fields[12])) / 100
+    used = (int(fields[11]) + int(fields[12])) / tick
+    assert 0 < value(page, "process_cpu_seconds_total") <= used
 
 
 def test_other_paths(net):
@@ -285,12 +296,13 @@ def test_metrics_of_services_are_bounded(net):
 
 def test_taken_port_is_told_and_tried_again(net):
     net.daemon.stop()
-    holder = net["node1"].begin("serve", proto="tcp", address="127.0.0.1", port=PORT)
-    holder.result()
-    net.start()
-    log = net.daemon.log.read_text(encoding="utf-8")
-    assert f"metrics: listen on 127.0.0.1:{PORT}: Address already in use" in log
-    net["node1"].close()
+    where = netns.enter(net.topology.name("node1"))
+    with subprocess.Popen([*where, sys.executable, "-c", _HOLD, str(PORT)],
+                          stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:
+        holder.stdout.readline()
+        net.start()
+        log = net.daemon.log.read_text(encoding="utf-8")
+        assert f"metrics: listen on 127.0.0.1:{PORT}: Address already in use" in log
     eventually(lambda: get(net, "/proxyMode")[0] == 200, what="it listens")
 
 
