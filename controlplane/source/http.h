@@ -6,6 +6,10 @@
  * interface on libuv's. Everything happens on the loop's thread, and no
  * handler is called from inside libcurl, so a handler may begin and cancel
  * requests and free the http itself.
+ *
+ * All requests share one connection to a server that speaks HTTP/2. None can
+ * hold up the others: what comes is always taken at once, so no stream's window
+ * stays full.
  */
 
 #include <stdint.h>
@@ -38,11 +42,17 @@ struct http_handler {
 /* Requests of a method that were answered with `status`; 0: not at all. */
 typedef void http_count(void *context, const char *method, unsigned int status, uint64_t n);
 
+struct http_times {
+	uint64_t ping_ms; /* a shared connection that was silent for so long is pinged ... */
+	uint64_t pong_ms; /* ... and dead without an answer after so long */
+};
+
 /*
  * `config` has to live until http_free() and gives server, certificates and,
  * anew for each request, the token. Returns 0 or -ENOMEM.
  */
-int http_new(uv_loop_t *loop, const struct kubeconfig *config, struct http **ret);
+int http_new(uv_loop_t *loop, const struct kubeconfig *config, const struct http_times *times,
+	     struct http **ret);
 
 /* Ends all requests without calling their handlers; its handles close on the
  * loop's next turns. Takes NULL too. */
@@ -50,12 +60,12 @@ void http_free(struct http *http);
 SL_DEFINE_AUTO(http)
 
 /*
- * Begins GET of `path`, which begins with a slash and is already encoded.
- * Returns 0 and the request, which is good until `done` or http_cancel(), or
- * -ENOMEM.
+ * Begins GET of `path`, which begins with a slash and is already encoded. It
+ * fails when it has not ended after `limit_ms`. Returns 0 and the request,
+ * which is good until `done` or http_cancel(), or -ENOMEM.
  */
-int http_get(struct http *http, const char *path, const struct http_handler *handler, void *context,
-	     struct http_request **ret);
+int http_get(struct http *http, const char *path, uint64_t limit_ms,
+	     const struct http_handler *handler, void *context, struct http_request **ret);
 
 /*
  * The same with POST of `body`, which is JSON and is copied. It fails when no

@@ -14,12 +14,14 @@
 const struct kube_limits kube_limits = {
 	.times = {
 		.backoff = { .min_ms = 800, .max_ms = 30000, .reset_ms = 120000 },
+		.list_ms = 120000,
 		/* Bookmarks come about once a minute. */
 		.receive_ms = 150000,
 		.short_ms = 1000,
 		.complain_ms = 60000,
 		.absent_ms = 300000,
 	},
+	.http = { .ping_ms = 30000, .pong_ms = 15000 },
 	.line_max = 16 * 1024 * 1024,
 };
 
@@ -212,7 +214,7 @@ int kube_new(const struct source_options *options, const struct kube_limits *lim
 	if (err)
 		return err;
 
-	err = http_new(options->loop, kube->config, &kube->http);
+	err = http_new(options->loop, kube->config, &limits->http, &kube->http);
 	if (!err)
 		err = start(kube, options, limits);
 	if (err) {

@@ -8,6 +8,7 @@
 
 struct kube_limits {
 	struct reflector_times times;
+	struct http_times http;
 	size_t line_max; /* bytes of the longest watch event */
 };
 

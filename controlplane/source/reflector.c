@@ -13,6 +13,8 @@
 #define PAGE_OBJECTS 500
 #define WATCH_MIN_S  300
 #define WATCH_MAX_S  600
+/* A watch that the server does not end in time is ended here. */
+#define WATCH_GRACE_S 30
 
 void reflector_complain(struct reflector *r, int key, const char *text)
 {
@@ -146,7 +148,7 @@ void reflector_failed(struct reflector *r, enum reflector_step next,
 }
 
 /* What to GET for the step, to be freed; NULL without memory. */
-static char *make_path(const struct reflector *r)
+static char *make_path(const struct reflector *r, unsigned int watch_s)
 {
 	const char *value = r->step == REFLECTOR_LIST ? r->page_token : r->version;
 	char *encoded = value ? curl_easy_escape(NULL, value, 0) : NULL;
@@ -159,9 +161,7 @@ static char *make_path(const struct reflector *r)
 		len = asprintf(&path,
 			       "%s?watch=1&resourceVersion=%s&allowWatchBookmarks=true"
 			       "&timeoutSeconds=%u%s",
-			       r->kind.path, encoded,
-			       WATCH_MIN_S + arc4random_uniform(WATCH_MAX_S - WATCH_MIN_S + 1),
-			       r->kind.selector);
+			       r->kind.path, encoded, watch_s, r->kind.selector);
 	else if (r->whole)
 		len = asprintf(&path, "%s?%s", r->kind.path,
 			       *r->kind.selector ? r->kind.selector + 1 : "");
@@ -175,22 +175,25 @@ static char *make_path(const struct reflector *r)
 
 void reflector_begin(struct reflector *r, enum reflector_step step)
 {
+	unsigned int watch_s = WATCH_MIN_S + arc4random_uniform(WATCH_MAX_S - WATCH_MIN_S + 1);
+	bool lists = step == REFLECTOR_LIST;
 	char token_error[OBJECT_ERROR_MAX];
 
 	r->step = step;
 	if (kubeconfig_refresh_token(r->options.config, token_error))
 		reflector_complain(r, COMPLAINT_TOKEN, token_error);
-	if (step == REFLECTOR_LIST && !r->page_token)
+	if (lists && !r->page_token)
 		store_list_begin(r->options.store, r->kind.kind);
 	r->received_ms = reflector_now_ms(r);
 	r->watch_began_ms = r->received_ms;
 	r->watch_moved = false;
 
-	sl_auto_mem char *path = make_path(r);
+	sl_auto_mem char *path = make_path(r, watch_s);
+	uint64_t limit_ms =
+		lists ? r->options.times->list_ms : (uint64_t)(watch_s + WATCH_GRACE_S) * 1000;
 	if (!path ||
-	    http_get(r->options.http, path,
-		     step == REFLECTOR_LIST ? &reflector_list_handler : &reflector_watch_handler, r,
-		     &r->request)) {
+	    http_get(r->options.http, path, limit_ms,
+		     lists ? &reflector_list_handler : &reflector_watch_handler, r, &r->request)) {
 		reflector_fail(r, step, COMPLAINT_MEMORY, 0, "out of memory");
 		return;
 	}

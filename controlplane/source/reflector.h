@@ -32,6 +32,7 @@ struct reflector_kind {
 /* Longer than what a healthy server keeps us waiting; tests are in a hurry. */
 struct reflector_times {
 	struct backoff_limits backoff;
+	uint64_t list_ms;     /* the longest that a page may take */
 	uint64_t receive_ms;  /* without a byte: the connection is dead (S-285) */
 	uint64_t short_ms;    /* a watch of less without news is a failure (S-281) */
 	uint64_t complain_ms; /* the same error is logged once in so long */

@@ -99,11 +99,13 @@ static void setup(void)
 	limits = (struct kube_limits) {
 		.times = {
 			.backoff = { .min_ms = 20, .max_ms = 100, .reset_ms = 120000 },
+			.list_ms = 60000,
 			.receive_ms = 60000,
 			.short_ms = 0,
 			.complain_ms = 60000,
 			.absent_ms = 60000,
 		},
+		.http = { .ping_ms = 60000, .pong_ms = 60000 },
 		.line_max = 64 * 1024,
 	};
 	unsetenv("http_proxy");
