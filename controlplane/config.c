@@ -380,7 +380,8 @@ void config_free(struct config *config)
 	free(config->node_name);
 	free(config->manifests);
 	free(config->kubeconfig);
-	free(config->api_server);
+	free(config->context);
+	config_clear_api_servers(config);
 	free(config->bpffs);
 	free(config->run_dir);
 	free(config->log_level);

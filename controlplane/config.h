@@ -50,12 +50,14 @@ struct config {
 	char *instance;	 /* "default"; [a-z0-9-]{1,32} */
 	char *node_name; /* host name, trimmed and lower-cased (S-250) */
 	enum config_source source;
-	char *manifests;  /* folder */
-	char *kubeconfig; /* NULL: in-cluster */
-	char *api_server; /* NULL: as the kubeconfig or environment says */
-	char *bpffs;	  /* "/sys/fs/bpf" */
-	char *run_dir;	  /* "/run/sluice": control socket and lock */
-	char *log_level;  /* "info" */
+	char *manifests;    /* folder */
+	char *kubeconfig;   /* NULL: in-cluster */
+	char *context;	    /* of the kubeconfig, NULL: its current one */
+	char **api_servers; /* none: as the kubeconfig or environment says */
+	size_t n_api_servers;
+	char *bpffs;	 /* "/sys/fs/bpf" */
+	char *run_dir;	 /* "/run/sluice": control socket and lock */
+	char *log_level; /* "info" */
 	enum config_xdp xdp;
 	bool host_processes;		     /* serve the node's own: cgroup programs */
 	struct config_interface *interfaces; /* roles that overrule what was found */

@@ -41,6 +41,15 @@ static json_t *list_json(const void *items, size_t n,
 	return list;
 }
 
+static json_t *urls_json(char *const *urls, size_t n)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; list && i < n; i++)
+		json_array_append_new(list, url_json(urls[i]));
+	return list;
+}
+
 static const char *network_text(const void *items, size_t i, char room[IP_TEXT_MAX])
 {
 	(void)room;
@@ -100,8 +109,8 @@ static json_t *value_json(const struct config *config, const struct config_field
 				 network_text);
 	if (field->set == config_set_cluster_cidrs || field->set == config_set_service_cidrs)
 		return prefixes_json(member);
-	if (field->set == config_set_url)
-		return url_json(*(char *const *)member);
+	if (field->set == config_set_api_servers)
+		return urls_json(config->api_servers, config->n_api_servers);
 	return text_json(*(char *const *)member);
 }
 

@@ -119,15 +119,39 @@ CONFIG_SETTER(config_set_path)
 	return store_text(config, field, values->text[0]);
 }
 
-CONFIG_SETTER(config_set_url)
+void config_clear_api_servers(struct config *config)
 {
-	const char *text = values->text[0];
-	const char *host = strstr(text, "://");
+	for (size_t i = 0; i < config->n_api_servers; i++)
+		free(config->api_servers[i]);
+	free(sl_take(config->api_servers));
+	config->n_api_servers = 0;
+}
 
-	(void)ret_bad;
-	if ((strncmp(text, "https://", 8) != 0 && strncmp(text, "http://", 7) != 0) || !host[3])
-		return refuse(reason, "'%.100s' is not https://HOST:PORT", text);
-	return store_text(config, field, text);
+CONFIG_SETTER(config_set_api_servers)
+{
+	(void)field;
+	config_clear_api_servers(config);
+	config->api_servers = calloc(values->n + 1, sizeof(*config->api_servers));
+	if (!config->api_servers)
+		return -ENOMEM;
+	for (size_t i = 0; i < values->n; i++) {
+		const char *text = values->text[i];
+		const char *host = strstr(text, "://");
+
+		*ret_bad = i;
+		if ((strncmp(text, "https://", 8) != 0 && strncmp(text, "http://", 7) != 0) ||
+		    !host[3])
+			return refuse(reason, "'%.100s' is not https://HOST:PORT", text);
+		for (size_t other = 0; other < config->n_api_servers; other++) {
+			if (strcmp(config->api_servers[other], text) == 0)
+				return refuse(reason, "'%.100s' is given twice", text);
+		}
+		char *copy = strdup(text);
+		if (!copy)
+			return -ENOMEM;
+		config->api_servers[config->n_api_servers++] = copy;
+	}
+	return 0;
 }
 
 CONFIG_SETTER(config_set_word)

@@ -14,7 +14,7 @@ CONFIG_SETTER(config_set_instance);
 CONFIG_SETTER(config_set_node_name);
 CONFIG_SETTER(config_set_path); /* absolute */
 CONFIG_SETTER(config_set_text_field);
-CONFIG_SETTER(config_set_url);
+CONFIG_SETTER(config_set_api_servers);
 CONFIG_SETTER(config_set_word);	      /* one of the choices, stored as text */
 CONFIG_SETTER(config_set_choice);     /* one of the choices, stored as its index */
 CONFIG_SETTER(config_set_masquerade); /* the same, and that it was set */
@@ -33,3 +33,4 @@ CONFIG_SETTER(config_set_oom_score);
 /* Each frees a list and what is in it. */
 void config_clear_interfaces(struct config *config);
 void config_clear_networks(struct config *config);
+void config_clear_api_servers(struct config *config);

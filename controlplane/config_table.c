@@ -65,11 +65,15 @@ const struct config_field config_fields[] = {
 	{ .name = "kubeconfig", .value = "FILE",
 	  .set = config_set_text_field, AT(kubeconfig),
 	  .help = "The kubeconfig for source kube. Default: the service account of the pod." },
-	{ .name = "apiServer", .value = "URL",
-	  .set = config_set_url, AT(api_server),
-	  .help = "Address of the API server, instead of the one that the kubeconfig or the pod's "
-		  "environment names. In a pod the latter is a cluster IP, which needs a working "
-		  "service proxy first." },
+	{ .name = "context", .value = "NAME",
+	  .set = config_set_text_field, AT(context),
+	  .help = "The context of the kubeconfig. Default: its current-context." },
+	{ .name = "apiServer", .value = "URL", .list = true,
+	  .set = config_set_api_servers, AT(api_servers),
+	  .help = "Addresses of API servers, instead of the one that the kubeconfig or the pod's "
+		  "environment names; CA, tls-server-name and credentials stay. Of several each is used "
+		  "until it fails, then the next. In a pod the environment's address is a cluster "
+		  "IP, which needs a working service proxy first: give this." },
 
 	{ .heading = "Interfaces and addresses",
 	  .name = "interfaces", .value = "NAME=ROLE", .list = true, .pairs = true,

@@ -339,7 +339,9 @@ static int start_source(struct daemon *daemon, char error[512])
 		.context = daemon,
 		.folder = config->manifests,
 		.kubeconfig = config->kubeconfig,
-		.api_server = config->api_server,
+		.context_name = config->context,
+		.api_servers = (const char *const *)config->api_servers,
+		.n_api_servers = config->n_api_servers,
 	};
 
 	return config->source == CONFIG_KUBE

@@ -39,11 +39,120 @@ void http_each_count(const struct http *http, http_count *each, void *context)
 				each(context, names[method], status, http->counts[method][status]);
 }
 
+static const char *reason_of(const struct http_request *request)
+{
+	if (request->failure != CURLE_OK && !*request->error)
+		return curl_easy_strerror(request->failure);
+	return request->error;
+}
+
+static void fail(struct http_request *request, CURLcode failure, const char *reason)
+{
+	request->finished = true;
+	request->failure = failure;
+	snprintf(request->error, sizeof(request->error), "%s", reason);
+}
+
+/*
+ * Gives it to libcurl. While one is making a TLS connection the others wait for
+ * it: only then it shows whether they can share it. (CURLOPT_PIPEWAIT leaves
+ * some waiting for ever when the first connection fails.) Returns 0 or -ENOMEM.
+ */
+static int launch(struct http_request *request)
+{
+	struct http *http = request->http;
+	bool tls = strncmp(http->servers[http->server].base, "https:", 6) == 0;
+
+	if (tls && http->connecting) {
+		request->stage = HTTP_WAITS_FOR_CONNECTION;
+		return 0;
+	}
+	request->stage = HTTP_CONNECTING;
+	if (http_setup(request) || (!http->multi && http_loop_open(http)) ||
+	    curl_multi_add_handle(http->multi, request->easy) != CURLM_OK)
+		return -ENOMEM;
+	if (tls)
+		http->connecting = request;
+	return 0;
+}
+
+/* The same when the credentials are ready. A ping is about the connection: it
+ * takes what is there. */
+static int launch_with_credentials(struct http_request *request)
+{
+	struct http *http = request->http;
+
+	if (!request->is_ping && !credentials_get(http->credentials)) {
+		request->stage = HTTP_WAITS_FOR_CREDENTIALS;
+		return 0;
+	}
+	return launch(request);
+}
+
+/* Launches all that waits at `stage`, or fails it for `failure`. */
+static void launch_waiting(struct http *http, enum http_stage stage, CURLcode failure,
+			   const char *reason)
+{
+	struct http_request *request;
+
+	LIST_FOREACH(request, &http->requests, entry)
+	{
+		if (request->stage != stage || request->finished)
+			continue;
+		if (failure)
+			fail(request, failure, reason);
+		else if (launch(request))
+			fail(request, CURLE_OUT_OF_MEMORY, "out of memory");
+	}
+}
+
 /* From here on libcurl and http_deliver() know nothing of it. */
 static void request_detach(struct http_request *request)
 {
-	curl_multi_remove_handle(request->http->multi, request->easy);
+	struct http *http = request->http;
+
+	curl_multi_remove_handle(http->multi, request->easy);
 	LIST_REMOVE(request, entry);
+	if (http->connecting == request) {
+		http->connecting = NULL;
+		launch_waiting(http, HTTP_WAITS_FOR_CONNECTION, CURLE_OK, NULL);
+	}
+}
+
+static void on_credentials(void *context, const char *error)
+{
+	struct http *http = context;
+
+	launch_waiting(http, HTTP_WAITS_FOR_CREDENTIALS, error ? CURLE_LOGIN_DENIED : CURLE_OK,
+		       error);
+	http_deliver(http);
+}
+
+int http_on_connected(void *context, char *remote, char *local, int remote_port, int local_port)
+{
+	struct http_request *request = context;
+
+	(void)remote;
+	(void)local;
+	(void)remote_port;
+	(void)local_port;
+	request->stage = HTTP_SENT;
+	return CURL_PREREQFUNC_OK;
+}
+
+/* Once it is known what became of the connection that is being made. */
+static void use_connection(struct http *http)
+{
+	struct http_request *first = http->connecting;
+	CURLcode failure = CURLE_OK;
+
+	if (!first || (first->stage == HTTP_CONNECTING && !first->finished))
+		return;
+	/* The others would find the same, one after the other. */
+	if (first->stage == HTTP_CONNECTING && http->config->n_servers == 1)
+		failure = first->failure;
+	http->connecting = NULL;
+	launch_waiting(http, HTTP_WAITS_FOR_CONNECTION, failure, reason_of(first));
 }
 
 void http_cancel(struct http_request *request)
@@ -52,6 +161,14 @@ void http_cancel(struct http_request *request)
 		return;
 	request_detach(request);
 	request_free(request);
+}
+
+bool http_give_up(struct http_request *request)
+{
+	bool elsewhere = http_server_failed(request->http, request->server);
+
+	http_cancel(request);
+	return elsewhere;
 }
 
 /* libcurl's messages are gone with the next call to it: note them first. */
@@ -89,6 +206,36 @@ static struct http_request *next_ready(struct http *http)
 	return NULL;
 }
 
+/* Answered 401: sends it once more where that may help (S-271). */
+static bool send_again(struct http_request *request)
+{
+	struct http *http = request->http;
+
+	if (request->status != 401 || request->failure || request->sent_again || request->is_ping ||
+	    !credentials_refused(http->credentials, request->generation))
+		return false;
+	curl_multi_remove_handle(http->multi, request->easy);
+	buffer_clear(&request->pending);
+	request->error[0] = '\0';
+	request->status = 0;
+	request->finished = false;
+	request->sent_again = true;
+	if (launch_with_credentials(request))
+		fail(request, CURLE_OUT_OF_MEMORY, "out of memory");
+	return true;
+}
+
+/* Notes what the answer says of its server. Returns http_result's `elsewhere`. */
+static bool judge_server(const struct http_request *request)
+{
+	struct http *http = request->http;
+	bool ill = request->status == 500 || request->status == 502 || request->status == 503;
+
+	if (request->failure == CURLE_LOGIN_DENIED)
+		return false;
+	return (request->failure || ill) && http_server_failed(http, request->server);
+}
+
 static void finish(struct http_request *request)
 {
 	curl_off_t retry_after_s = 0;
@@ -100,14 +247,12 @@ static void finish(struct http_request *request)
 	if (retry_after_s > RETRY_AFTER_MAX_S)
 		retry_after_s = RETRY_AFTER_MAX_S;
 
-	const char *reason = request->error;
-	if (request->failure != CURLE_OK && !*reason)
-		reason = curl_easy_strerror(request->failure);
 	struct http_result result = {
 		.failure = request->failure,
-		.reason = reason,
+		.reason = reason_of(request),
 		.status = request->status,
 		.retry_after_ms = retry_after_s > 0 ? (uint64_t)retry_after_s * 1000 : 0,
+		.elsewhere = judge_server(request),
 		.text = request->pending.data ? request->pending.data : "",
 		.text_len = request->pending.len,
 	};
@@ -122,6 +267,7 @@ void http_deliver(struct http *http)
 	struct http_request *request;
 
 	note_finished(http);
+	use_connection(http);
 	while ((request = next_ready(http))) {
 		if (wants_header(request)) {
 			request->header_told = true;
@@ -133,7 +279,7 @@ void http_deliver(struct http *http)
 			request->handler->body(request->context, bytes.data, bytes.len,
 					       request->received_ns);
 			buffer_clear(&bytes);
-		} else {
+		} else if (!send_again(request)) {
 			finish(request);
 		}
 	}
@@ -145,16 +291,16 @@ void http_reset(struct http *http, const char *reason)
 
 	LIST_FOREACH(request, &http->requests, entry)
 	{
-		if (request->finished)
+		if (request->finished || request->stage < HTTP_CONNECTING)
 			continue;
 		curl_multi_remove_handle(http->multi, request->easy);
-		request->finished = true;
-		request->failure = CURLE_OPERATION_TIMEDOUT;
-		snprintf(request->error, sizeof(request->error), "%s", reason);
+		fail(request, CURLE_OPERATION_TIMEDOUT, reason);
 	}
+	http->connecting = NULL;
 	/* A stream that is only removed leaves its connection to the next one. */
 	http_loop_close(http);
 	http_loop_open(http);
+	launch_waiting(http, HTTP_WAITS_FOR_CONNECTION, CURLE_OK, NULL);
 }
 
 /* The header's last line tells that all of it is there. */
@@ -205,12 +351,12 @@ static int begin(struct http *http, const char *path, const char *body, uint64_t
 	request->handler = handler;
 	request->context = context;
 	request->limit_ms = limit_ms;
+	request->is_ping = ret == &http->ping;
 	request->path = strdup(path);
 	request->body = body ? strdup(body) : NULL;
 	request->easy = curl_easy_init();
-	if (!request->easy || !request->path || (body && !request->body) || http_setup(request) ||
-	    (!http->multi && http_loop_open(http)) ||
-	    curl_multi_add_handle(http->multi, request->easy) != CURLM_OK) {
+	if (!request->easy || !request->path || (body && !request->body) ||
+	    launch_with_credentials(request)) {
 		request_free(request);
 		return -ENOMEM;
 	}
@@ -237,9 +383,6 @@ static void on_handle_closed(uv_handle_t *handle)
 
 	if (--http->open_handles > 0)
 		return;
-	curl_slist_free_all(http->connect_to);
-	free(http->base);
-	free(http->host);
 	free(http);
 	curl_global_cleanup();
 }
@@ -250,14 +393,18 @@ void http_free(struct http *http)
 
 	if (!http)
 		return;
+	/* None that waits is launched any more. */
+	http->connecting = NULL;
 	while ((request = LIST_FIRST(&http->requests)))
 		http_cancel(request);
 	http_loop_close(http);
+	http_servers_clear(http);
+	credentials_free(http->credentials);
 	uv_close((uv_handle_t *)&http->timer, on_handle_closed);
 	uv_close((uv_handle_t *)&http->ping_timer, on_handle_closed);
 }
 
-int http_new(uv_loop_t *loop, const struct kubeconfig *config, const struct http_times *times,
+int http_new(uv_loop_t *loop, struct kubeconfig *config, const struct http_times *times,
 	     struct http **ret)
 {
 	struct http *allocated = calloc(1, sizeof(*allocated));
@@ -279,9 +426,18 @@ int http_new(uv_loop_t *loop, const struct kubeconfig *config, const struct http
 
 	/* From here on http_free() takes it apart. */
 	sl_auto(http) http = allocated;
+	const struct credentials_options options = {
+		.loop = loop,
+		.config = config,
+		.run_ms = times->exec_ms,
+		.ready = on_credentials,
+		.context = http,
+	};
 	int err = http_loop_open(http);
 	if (!err)
-		err = http_setup_server(http);
+		err = http_servers_init(http);
+	if (!err)
+		err = credentials_new(&options, &http->credentials);
 	if (err)
 		return err;
 	*ret = sl_take(http);

@@ -12,6 +12,7 @@
  * stays full.
  */
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <uv.h>
 
@@ -26,6 +27,7 @@ struct http_result {
 	const char *reason;	 /* its text, "" if none */
 	long status;		 /* of the answer, 0 if none came */
 	uint64_t retry_after_ms; /* 0 if the answer names none */
+	bool elsewhere;		 /* another API server is in use now, which may do better */
 	const char *text;	 /* beginning of the body of an answer other than 200 */
 	size_t text_len;
 };
@@ -45,13 +47,16 @@ typedef void http_count(void *context, const char *method, unsigned int status, 
 struct http_times {
 	uint64_t ping_ms; /* a shared connection that was silent for so long is pinged ... */
 	uint64_t pong_ms; /* ... and dead without an answer after so long */
+	uint64_t exec_ms; /* the longest that an exec plug-in may run */
 };
 
 /*
- * `config` has to live until http_free() and gives server, certificates and,
- * anew for each request, the token. Returns 0 or -ENOMEM.
+ * `config` has to live until http_free(); it gives servers and certificates and
+ * its credentials are kept fresh (credentials.h): an answer 401 leads to one more
+ * try with what was read again. Of several servers each takes over from the one
+ * before it that failed, and stays. Returns 0 or -ENOMEM.
  */
-int http_new(uv_loop_t *loop, const struct kubeconfig *config, const struct http_times *times,
+int http_new(uv_loop_t *loop, struct kubeconfig *config, const struct http_times *times,
 	     struct http **ret);
 
 /* Ends all requests without calling their handlers; its handles close on the
@@ -76,8 +81,14 @@ int http_get(struct http *http, const char *path, uint64_t limit_ms,
 int http_post(struct http *http, const char *path, const char *body,
 	      const struct http_handler *handler, void *context, struct http_request **ret);
 
+/* Which of the kubeconfig's servers the next request will go to. */
+size_t http_server_in_use(const struct http *http);
+
 /* Calls `each` for every method and status that there was, ever. */
 void http_each_count(const struct http *http, http_count *each, void *context);
 
 /* Ends a request; no handler of it is called any more. Takes NULL too. */
 void http_cancel(struct http_request *request);
+
+/* The same where its server is to blame. Returns http_result's `elsewhere`. */
+bool http_give_up(struct http_request *request);

@@ -3,13 +3,15 @@
 
 /* What the parts of http share: http.c has the requests and whom they are told
  * to, http_loop.c libcurl on the event loop, http_setup.c what libcurl is asked
- * for, http_ping.c the connections that have fallen silent. */
+ * for, http_server.c where the servers are, http_ping.c the connections that have fallen silent. */
 
 #include <curl/curl.h>
 #include <stdbool.h>
 #include <sys/queue.h>
 
+#include "controlplane/source/backoff.h"
 #include "controlplane/source/buffer.h"
+#include "controlplane/source/credentials.h"
 #include "controlplane/source/http.h"
 
 /* Statuses that are counted one by one. */
@@ -17,8 +19,29 @@
 
 enum http_method { HTTP_GET, HTTP_POST, HTTP_METHOD_MAX };
 
+/* One API server. */
+struct http_server {
+	char *base;		       /* what comes before the path */
+	char *host;		       /* Host header, if it is not the base's */
+	struct curl_slist *connect_to; /* where base leads, if not to its host */
+};
+
+/* Libcurl knows a request only from connecting on. */
+enum http_stage {
+	HTTP_NEW,
+	HTTP_WAITS_FOR_CREDENTIALS,
+	HTTP_WAITS_FOR_CONNECTION, /* that another one is making and it may share */
+	HTTP_CONNECTING,
+	HTTP_SENT,
+};
+
 struct http_request {
 	struct http *http;
+	size_t server;		 /* which one it was sent to */
+	unsigned int generation; /* of the kubeconfig's credentials */
+	enum http_stage stage;
+	bool is_ping;
+	bool sent_again; /* after an answer 401 */
 	CURL *easy;
 	char *path;
 	char *body; /* of a POST, else NULL */
@@ -45,13 +68,15 @@ struct http {
 	uv_timer_t ping_timer; /* the same */
 	int open_handles;      /* of the two */
 	CURLM *multi;
-	const struct kubeconfig *config;
+	struct kubeconfig *config;
+	struct credentials *credentials;
 	struct http_times times;
-	char *base;		       /* what comes before the path */
-	char *host;		       /* Host header, if it is not the base's */
-	struct curl_slist *connect_to; /* where base leads, if not to its host */
-	uint64_t heard_ms;	       /* loop time of the last bytes by HTTP/2 */
-	struct http_request *ping;     /* NULL: none is under way */
+	struct http_server *servers; /* as many as the kubeconfig's */
+	size_t server;		     /* the one in use */
+	struct complaints complaints;
+	uint64_t heard_ms;		 /* loop time of the last bytes by HTTP/2 */
+	struct http_request *connecting; /* to the server in use; NULL: none */
+	struct http_request *ping;	 /* NULL: none is under way */
 	uint64_t counts[HTTP_METHOD_MAX][HTTP_STATUS_MAX]; /* by status; 0: no answer */
 	LIST_HEAD(, http_request) requests;
 	LIST_HEAD(, http_poller) pollers;
@@ -69,14 +94,23 @@ void http_deliver(struct http *http);
 /* Ends all requests and connections; the handlers learn it as a failure. */
 void http_reset(struct http *http, const char *reason);
 
-/* Fills in `base`, `host` and `connect_to`. Returns 0 or -ENOMEM. */
-int http_setup_server(struct http *http);
+/* Fills in the servers. Returns 0 or -ENOMEM, also with a part of them. */
+int http_servers_init(struct http *http);
+void http_servers_clear(struct http *http);
 
-/* Sets all that libcurl has to know of a request. Returns 0 or -ENOMEM. */
+/* A server could not be reached or used. Returns whether another one is in use
+ * now. */
+bool http_server_failed(struct http *http, size_t server);
+
+/* Sets all that libcurl has to know of a request, anew if need be, to send it to
+ * the server in use. Returns 0 or -ENOMEM. */
 int http_setup(struct http_request *request);
 
 /* Bytes of a shared connection came. */
 void http_ping_heard(struct http *http);
+
+/* libcurl: a request has a connection and is about to be sent. */
+int http_on_connected(void *context, char *remote, char *local, int remote_port, int local_port);
 
 /* libcurl: a line of the header, and a piece of the body. */
 size_t http_on_header(char *data, size_t size, size_t n, void *context);

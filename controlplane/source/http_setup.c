@@ -33,15 +33,12 @@ static int on_socket_made(void *context, curl_socket_t socket, curlsocktype purp
 	return CURL_SOCKOPT_OK;
 }
 
-static void set_pem(CURL *easy, const struct kubeconfig_pem *pem, CURLoption file, CURLoption blob)
+static void set_pem(CURL *easy, const struct kubeconfig_pem *pem, CURLoption blob)
 {
-	if (pem->data) {
-		struct curl_blob bytes = { pem->data, pem->len, CURL_BLOB_COPY };
+	struct curl_blob bytes = { pem->data, pem->len, CURL_BLOB_COPY };
 
+	if (pem->data)
 		curl_easy_setopt(easy, blob, &bytes);
-	} else if (pem->file) {
-		curl_easy_setopt(easy, file, pem->file);
-	}
 }
 
 static void set_tls(CURL *easy, const struct kubeconfig *config)
@@ -50,19 +47,18 @@ static void set_tls(CURL *easy, const struct kubeconfig *config)
 	curl_easy_setopt(easy, CURLOPT_CAPATH, NULL);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYPEER, config->insecure ? 0L : 1L);
 	curl_easy_setopt(easy, CURLOPT_SSL_VERIFYHOST, config->insecure ? 0L : 2L);
-	set_pem(easy, &config->ca, CURLOPT_CAINFO, CURLOPT_CAINFO_BLOB);
-	set_pem(easy, &config->cert, CURLOPT_SSLCERT, CURLOPT_SSLCERT_BLOB);
-	set_pem(easy, &config->key, CURLOPT_SSLKEY, CURLOPT_SSLKEY_BLOB);
+	/* Never the files: a connection whose certificate was replaced would not be
+	 * told from one with the new. */
+	set_pem(easy, &config->ca, CURLOPT_CAINFO_BLOB);
+	set_pem(easy, &config->cert, CURLOPT_SSLCERT_BLOB);
+	set_pem(easy, &config->key, CURLOPT_SSLKEY_BLOB);
 }
 
-static void set_connection(CURL *easy, bool tls)
+static void set_connection(CURL *easy)
 {
 	curl_easy_setopt(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-	/* One connection for all, where TLS finds a server that speaks HTTP/2. The
-	 * handshake of the first is waited for, since it shows. Without TLS only an
-	 * answer would, and one may be a long time coming. */
+	/* With TLS the handshake shows whether the server speaks it. */
 	curl_easy_setopt(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
-	curl_easy_setopt(easy, CURLOPT_PIPEWAIT, tls ? 1L : 0L);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, CONNECT_TIMEOUT_MS);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPALIVE, 1L);
 	curl_easy_setopt(easy, CURLOPT_TCP_KEEPIDLE, KEEPALIVE_IDLE_S);
@@ -80,6 +76,8 @@ static void set_transfer(CURL *easy, struct http_request *request)
 	curl_easy_setopt(easy, CURLOPT_HEADERDATA, request);
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, http_on_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, request);
+	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, http_on_connected);
+	curl_easy_setopt(easy, CURLOPT_PREREQDATA, request);
 	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
 	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->limit_ms);
@@ -104,12 +102,13 @@ static bool add_header(struct http_request *request, const char *name, const cha
 static bool set_headers(struct http_request *request)
 {
 	const struct http *http = request->http;
+	const char *host = http->servers[request->server].host;
 	const char *token = http->config->token;
 
 	if (!add_header(request, "Accept", "application/json") ||
 	    !add_header(request, "User-Agent", "sluice/" SLUICE_VERSION))
 		return false;
-	if (http->host && !add_header(request, "Host", http->host))
+	if (host && !add_header(request, "Host", host))
 		return false;
 	if (request->body && !add_header(request, "Content-Type", "application/json"))
 		return false;
@@ -128,11 +127,15 @@ static bool set_headers(struct http_request *request)
 
 int http_setup(struct http_request *request)
 {
-	const struct http *http = request->http;
+	struct http *http = request->http;
+	const struct http_server *server = &http->servers[http->server];
 	CURL *easy = request->easy;
 	sl_auto_mem char *url = NULL;
 
-	if (asprintf(&url, "%s%s", http->base, request->path) < 0) {
+	request->server = http->server;
+	request->generation = http->config->generation;
+	curl_slist_free_all(sl_take(request->headers));
+	if (asprintf(&url, "%s%s", server->base, request->path) < 0) {
 		url = NULL;
 		return -ENOMEM;
 	}
@@ -140,61 +143,11 @@ int http_setup(struct http_request *request)
 	    (request->body &&
 	     curl_easy_setopt(easy, CURLOPT_POSTFIELDS, request->body) != CURLE_OK))
 		return -ENOMEM;
-	set_connection(easy, strncmp(http->base, "https:", 6) == 0);
+	set_connection(easy);
 	set_transfer(easy, request);
 	set_tls(easy, http->config);
 	if (http->config->proxy)
 		curl_easy_setopt(easy, CURLOPT_PROXY, http->config->proxy);
-	if (http->connect_to)
-		curl_easy_setopt(easy, CURLOPT_CONNECT_TO, http->connect_to);
+	curl_easy_setopt(easy, CURLOPT_CONNECT_TO, server->connect_to);
 	return 0;
-}
-
-/*
- * tls-server-name: libcurl verifies the host of the URL, so the URL gets that
- * name, the connection is led to the real host, and so is the Host header.
- */
-static int rename_server(struct http *http, CURLU *url)
-{
-	sl_auto_mem char *target = NULL, *host = NULL;
-	char *real_host = NULL, *port = NULL, *base = NULL;
-	const char *name = http->config->tls_server_name;
-	int err = -ENOMEM;
-
-	curl_url_get(url, CURLUPART_HOST, &real_host, 0);
-	curl_url_get(url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
-	if (real_host && port && asprintf(&target, "::%s:%s", real_host, port) >= 0 &&
-	    asprintf(&host, "%s:%s", real_host, port) >= 0 &&
-	    curl_url_set(url, CURLUPART_HOST, name, 0) == CURLUE_OK &&
-	    curl_url_get(url, CURLUPART_URL, &base, 0) == CURLUE_OK) {
-		size_t len = strlen(base);
-
-		while (len > 0 && base[len - 1] == '/')
-			len--;
-		free(http->base);
-		http->base = strndup(base, len);
-		http->host = sl_take(host);
-		http->connect_to = curl_slist_append(NULL, target);
-		err = http->base && http->connect_to ? 0 : -ENOMEM;
-	}
-	curl_free(real_host);
-	curl_free(port);
-	curl_free(base);
-	return err;
-}
-
-int http_setup_server(struct http *http)
-{
-	http->base = strdup(http->config->server);
-	if (!http->base)
-		return -ENOMEM;
-	if (!http->config->tls_server_name)
-		return 0;
-
-	CURLU *url = curl_url();
-	int err = -ENOMEM;
-	if (url && curl_url_set(url, CURLUPART_URL, http->base, 0) == CURLUE_OK)
-		err = rename_server(http, url);
-	curl_url_cleanup(url);
-	return err;
 }

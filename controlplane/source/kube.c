@@ -21,7 +21,7 @@ const struct kube_limits kube_limits = {
 		.complain_ms = 60000,
 		.absent_ms = 300000,
 	},
-	.http = { .ping_ms = 30000, .pong_ms = 15000 },
+	.http = { .ping_ms = 30000, .pong_ms = 15000, .exec_ms = 60000 },
 	.line_max = 16 * 1024 * 1024,
 };
 
@@ -112,10 +112,7 @@ static int kube_post(struct source *source, const char *path, const char *body,
 		     const struct http_handler *handler, void *context, struct http_request **ret)
 {
 	struct kube *kube = (struct kube *)source;
-	char error[OBJECT_ERROR_MAX];
 
-	/* The reflectors tell of a token that can't be read. */
-	kubeconfig_refresh_token(kube->config, error);
 	return http_post(kube->http, path, body, handler, context, ret);
 }
 
@@ -136,9 +133,10 @@ static void kube_requests(const struct source *source, source_request *each, voi
 {
 	const struct kube *kube = (const struct kube *)source;
 	struct request_context forward = { .each = each, .context = context };
-	const char *host = strstr(kube->config->server, "://");
+	const char *server = kube->config->servers[http_server_in_use(kube->http)];
+	const char *host = strstr(server, "://");
 
-	host = host ? host + strlen("://") : kube->config->server;
+	host = host ? host + strlen("://") : server;
 	snprintf(forward.host, sizeof(forward.host), "%.*s", (int)strcspn(host, "/"), host);
 	/* Whoever reads metrics must not see a password. */
 	host = strrchr(forward.host, '@');
@@ -161,7 +159,6 @@ static int start(struct kube *kube, const struct source_options *options,
 	const struct reflector_options common = {
 		.loop = options->loop,
 		.http = kube->http,
-		.config = kube->config,
 		.store = options->store,
 		.times = &limits->times,
 		.line_max = limits->line_max,
@@ -205,12 +202,16 @@ int kube_new(const struct source_options *options, const struct kube_limits *lim
 	kube->source.ops = &kube_ops;
 	sl_auto(source) source = &kube->source;
 
+	const struct kubeconfig_choice choice = {
+		.context = options->context_name,
+		.api_servers = options->api_servers,
+		.n_api_servers = options->n_api_servers,
+	};
 	if (options->kubeconfig)
-		err = kubeconfig_load(options->kubeconfig, options->api_server, &kube->config,
-				      error);
+		err = kubeconfig_load(options->kubeconfig, &choice, &kube->config, error);
 	else
-		err = kubeconfig_in_cluster(KUBECONFIG_SERVICE_ACCOUNT, options->api_server,
-					    &kube->config, error);
+		err = kubeconfig_in_cluster(KUBECONFIG_SERVICE_ACCOUNT, &choice, &kube->config,
+					    error);
 	if (err)
 		return err;
 
@@ -221,7 +222,8 @@ int kube_new(const struct source_options *options, const struct kube_limits *lim
 		snprintf(error, OBJECT_ERROR_MAX, "%s", strerror(-err));
 		return err;
 	}
-	log_info("kube: reading from %s node=%s", kube->config->server, options->node_name);
+	log_info("kube: reading from %s servers=%zu node=%s", kube->config->servers[0],
+		 kube->config->n_servers, options->node_name);
 	*ret = sl_take(source);
 	return 0;
 }

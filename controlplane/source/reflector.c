@@ -35,6 +35,7 @@ void reflector_set_connected(struct reflector *r, bool connected)
 
 	if (r->state.connected == connected)
 		return;
+	r->was_elsewhere = r->was_elsewhere && !connected;
 	r->state.connected = connected;
 	r->state.since = time(NULL);
 	if (!connected)
@@ -97,6 +98,12 @@ void reflector_fail(struct reflector *r, enum reflector_step step, int key, uint
 	reflector_complain(r, key, r->error);
 
 	uint64_t delay_ms = reflector_delay(r, backoff);
+	/* Not twice in a row: all servers may be ill. */
+	bool at_once = r->elsewhere && !r->was_elsewhere;
+	if (at_once)
+		delay_ms = least_ms = 0;
+	r->was_elsewhere = at_once;
+	r->elsewhere = false;
 	reflector_retry(r, step, delay_ms > least_ms ? delay_ms : least_ms);
 }
 
@@ -110,6 +117,7 @@ static void on_silence(uv_timer_t *timer)
 		uv_timer_start(timer, on_silence, max_ms - quiet_ms, 0);
 		return;
 	}
+	r->elsewhere = http_give_up(sl_take(r->request));
 	reflector_fail(r, r->step, COMPLAINT_SILENCE, 0, "%s: nothing received for %llu s",
 		       r->step == REFLECTOR_LIST ? "list" : "watch",
 		       (unsigned long long)max_ms / 1000);
@@ -132,14 +140,9 @@ void reflector_failed(struct reflector *r, enum reflector_step next,
 	const char *what = r->step == REFLECTOR_LIST ? "list" : "watch";
 	char answer[OBJECT_ERROR_MAX / 2];
 
+	r->elsewhere = result->elsewhere;
 	if (result->status == 0 || result->status == 200) {
 		reflector_fail(r, next, result->failure, 0, "%s: %s", what, result->reason);
-		return;
-	}
-	/* The token may have been renewed since it was read (S-271). */
-	if (result->status == 401 && !r->refused && r->options.config->token_file) {
-		r->refused = true;
-		reflector_begin(r, next);
 		return;
 	}
 	describe_answer(result, answer, sizeof(answer));
@@ -177,11 +180,8 @@ void reflector_begin(struct reflector *r, enum reflector_step step)
 {
 	unsigned int watch_s = WATCH_MIN_S + arc4random_uniform(WATCH_MAX_S - WATCH_MIN_S + 1);
 	bool lists = step == REFLECTOR_LIST;
-	char token_error[OBJECT_ERROR_MAX];
 
 	r->step = step;
-	if (kubeconfig_refresh_token(r->options.config, token_error))
-		reflector_complain(r, COMPLAINT_TOKEN, token_error);
 	if (lists && !r->page_token)
 		store_list_begin(r->options.store, r->kind.kind);
 	r->received_ms = reflector_now_ms(r);

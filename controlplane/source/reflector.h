@@ -43,7 +43,6 @@ struct reflector_times {
 struct reflector_options {
 	uv_loop_t *loop;
 	struct http *http;
-	struct kubeconfig *config;
 	struct store *store;
 	const struct reflector_times *times;
 	size_t line_max; /* bytes of the longest event */

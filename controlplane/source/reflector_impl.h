@@ -16,7 +16,6 @@ enum reflector_step { REFLECTOR_LIST, REFLECTOR_WATCH };
 /* Errors that are told apart when they are held back; a CURLcode and a status
  * stand for themselves. */
 enum complaint {
-	COMPLAINT_TOKEN = -1,
 	COMPLAINT_MEMORY = -2,
 	COMPLAINT_BAD_LIST = -3,
 	COMPLAINT_BAD_EVENT = -4,
@@ -41,7 +40,8 @@ struct reflector {
 	char *version;		      /* resourceVersion to watch from, NULL: none */
 	char *page_token;	      /* continue, NULL: first page */
 	bool whole;		      /* a continue expired: list all in one (S-275) */
-	bool refused;		      /* the token was refused and has been read again */
+	bool elsewhere;		      /* what failed may be tried at once, with another server */
+	bool was_elsewhere;	      /* the step under way is such a try */
 	struct buffer page;
 	struct lines lines;
 	uint64_t watch_began_ms;

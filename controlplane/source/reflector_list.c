@@ -128,7 +128,6 @@ static void on_list_done(void *context, const struct http_result *result)
 		return;
 	}
 
-	r->refused = false;
 	json_t *page = json_loadb(body.data ? body.data : "", body.len, REFLECTOR_JSON, &bad);
 	bool changed = false;
 	buffer_clear(&body);

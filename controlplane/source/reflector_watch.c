@@ -12,7 +12,6 @@ static void on_watch_begun(void *context)
 	struct reflector *r = context;
 
 	r->received_ms = reflector_now_ms(r);
-	r->refused = false;
 	reflector_set_connected(r, true);
 }
 

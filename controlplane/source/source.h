@@ -28,7 +28,10 @@ struct source_options {
 	const char *folder;
 	/* kube: NULL kubeconfig means in-cluster (S-270) */
 	const char *kubeconfig;
-	const char *api_server; /* overrides the server of either, or NULL */
+	const char *context_name; /* of the kubeconfig; NULL: current-context */
+	/* Override the server of either, tried in turn; or none. */
+	const char *const *api_servers;
+	size_t n_api_servers;
 };
 
 /*

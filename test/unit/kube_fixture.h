@@ -105,7 +105,7 @@ static void setup(void)
 			.complain_ms = 60000,
 			.absent_ms = 60000,
 		},
-		.http = { .ping_ms = 60000, .pong_ms = 60000 },
+		.http = { .ping_ms = 60000, .pong_ms = 60000, .exec_ms = 60000 },
 		.line_max = 64 * 1024,
 	};
 	unsetenv("http_proxy");

@@ -104,7 +104,7 @@ START_TEST(without_anything_there_are_defaults)
 	ck_assert(config->host_processes);
 	ck_assert_ptr_null(config->manifests);
 	ck_assert_ptr_null(config->kubeconfig);
-	ck_assert_ptr_null(config->api_server);
+	ck_assert_uint_eq(config->n_api_servers, 0);
 	ck_assert_uint_eq(config->n_interfaces, 0);
 	ck_assert_uint_eq(config->n_node_port_addresses, 1);
 	ck_assert_str_eq(config->node_port_addresses[0], "all");
@@ -161,7 +161,7 @@ START_TEST(the_file_sets_every_kind_of_field)
 	ck_assert_uint_eq(config->max_flows, 200000);
 	ck_assert_uint_eq(config->timeout_udp, 45);
 	ck_assert_ptr_null(config->kubeconfig);
-	ck_assert_ptr_null(config->api_server);
+	ck_assert_uint_eq(config->n_api_servers, 0);
 }
 END_TEST
 
@@ -307,7 +307,7 @@ START_TEST(configuration_is_shown_as_the_file_has_it)
 		   "masquerade: compatible\nsnatPorts: 2000-3000\nhostProcesses: false\n"
 		   "oomScoreAdj: -5\nmaxServices: 100\n");
 	load_ok("--config FILE");
-	assert_shown("apiServer", "\"https://192.0.2.1:6443/x@y\"");
+	assert_shown("apiServer", "[\"https://192.0.2.1:6443/x@y\"]");
 	assert_shown("interfaces", "{\"br0\":\"none\",\"eth0\":\"uplink\"}");
 	assert_shown("nodePortAddresses", "[\"primary\",\"10.0.0.0/8\"]");
 	assert_shown("detectLocalMode", "\"clusterCIDR\"");

@@ -157,7 +157,8 @@ START_TEST(an_event_that_a_busy_server_turns_away_is_sent_again)
 	UNTIL(posted() == 2);
 	ck_assert_ptr_nonnull(strstr(fake_request(FAKE_EVENT, false, 0).body, "web-1"));
 	ck_assert_ptr_nonnull(strstr(fake_request(FAKE_EVENT, false, 1).body, "web-1"));
-	ck_assert_uint_eq(logged("can't be sent yet: answered"), 1);
+	/* A token file is read anew before a 401 counts. */
+	ck_assert_uint_eq(logged("can't be sent yet: answered"), passing[_i] == 401 ? 0 : 1);
 }
 END_TEST
 

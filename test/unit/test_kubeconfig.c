@@ -70,7 +70,15 @@ static int load(const char *cluster, const char *user)
 	return kubeconfig_load(path, NULL, &config, error);
 }
 
+/* What leads elsewhere: one server, or none. */
+static const char *const there_urls[] = { "https://10.0.0.1:6443/" };
+static const char *const nowhere_urls[] = { "https://10.0.0.1:6443", "10.0.0.1:6443" };
+static const struct kubeconfig_choice there = { .api_servers = there_urls, .n_api_servers = 1 };
+static const struct kubeconfig_choice nowhere = { .api_servers = nowhere_urls, .n_api_servers = 2 };
+
 #define CLUSTER "\"server\": \"https://api:6443\", \"certificate-authority-data\": \"" PEM_DATA "\""
+
+#define EXEC	"\"apiVersion\": \"client.authentication.k8s.io/v1\", \"interactiveMode\": \"Never\""
 
 static void assert_refused(int err, const char *why)
 {
@@ -85,7 +93,7 @@ START_TEST(inline_certificates_and_token_are_taken)
 			      "\"client-certificate-data\": \"" PEM_DATA "\","
 			      "\"client-key-data\": \"" PEM_DATA "\", \"token\": \"secret\""),
 			 0);
-	ck_assert_str_eq(config->server, "https://api:6443");
+	ck_assert_str_eq(config->servers[0], "https://api:6443");
 	ck_assert_str_eq(config->tls_server_name, "kubernetes");
 	ck_assert_uint_eq(config->ca.len, strlen(PEM));
 	ck_assert_mem_eq(config->ca.data, PEM, strlen(PEM));
@@ -103,7 +111,7 @@ START_TEST(yaml_is_read_as_well)
 			     "clusters:\n- name: k\n  cluster:\n    server: https://api:6443\n"
 			     "    insecure-skip-tls-verify: true\n");
 	ck_assert_int_eq(kubeconfig_load(path, NULL, &config, error), 0);
-	ck_assert_str_eq(config->server, "https://api:6443");
+	ck_assert_str_eq(config->servers[0], "https://api:6443");
 	ck_assert(config->insecure);
 }
 END_TEST
@@ -126,19 +134,38 @@ START_TEST(files_are_relative_to_the_kubeconfig)
 }
 END_TEST
 
+static const char two_contexts[] =
+	"{\"current-context\": \"two\", \"contexts\": ["
+	"{\"name\": \"one\", \"context\": {\"cluster\": \"a\", \"user\": \"x\"}},"
+	"{\"name\": \"two\", \"context\": {\"cluster\": \"b\", \"user\": \"y\"}}],"
+	"\"clusters\": [{\"name\": \"a\", \"cluster\": {\"server\": \"http://a\"}},"
+	"{\"name\": \"b\", \"cluster\": {\"server\": \"http://b/\"}}],"
+	"\"users\": [{\"name\": \"x\", \"user\": {\"token\": \"tx\"}},"
+	"{\"name\": \"y\", \"user\": {\"token\": \"ty\"}}]}";
+
 START_TEST(current_context_chooses_among_several)
 {
-	write_file("config",
-		   "{\"current-context\": \"two\", \"contexts\": ["
-		   "{\"name\": \"one\", \"context\": {\"cluster\": \"a\", \"user\": \"x\"}},"
-		   "{\"name\": \"two\", \"context\": {\"cluster\": \"b\", \"user\": \"y\"}}],"
-		   "\"clusters\": [{\"name\": \"a\", \"cluster\": {\"server\": \"http://a\"}},"
-		   "{\"name\": \"b\", \"cluster\": {\"server\": \"http://b/\"}}],"
-		   "\"users\": [{\"name\": \"x\", \"user\": {\"token\": \"tx\"}},"
-		   "{\"name\": \"y\", \"user\": {\"token\": \"ty\"}}]}");
+	write_file("config", two_contexts);
 	ck_assert_int_eq(kubeconfig_load(path, NULL, &config, error), 0);
-	ck_assert_str_eq(config->server, "http://b");
+	ck_assert_str_eq(config->servers[0], "http://b");
 	ck_assert_str_eq(config->token, "ty");
+}
+END_TEST
+
+START_TEST(a_context_may_be_chosen)
+{
+	const struct kubeconfig_choice one = { .context = "one" };
+	const struct kubeconfig_choice three = { .context = "three" };
+
+	write_file("config", two_contexts);
+	ck_assert_int_eq(kubeconfig_load(path, &one, &config, error), 0);
+	ck_assert_str_eq(config->servers[0], "http://a");
+	ck_assert_str_eq(config->token, "tx");
+	kubeconfig_free(config);
+	config = NULL;
+	assert_refused(kubeconfig_load(path, &three, &config, error),
+		       "context: \"three\" is not in contexts");
+	assert_refused(kubeconfig_in_cluster(folder, &one, &config, error), "context: ");
 }
 END_TEST
 
@@ -147,8 +174,8 @@ START_TEST(api_server_overrides_the_server)
 	load(CLUSTER, "");
 	kubeconfig_free(config);
 	config = NULL;
-	ck_assert_int_eq(kubeconfig_load(path, "https://10.0.0.1:6443/", &config, error), 0);
-	ck_assert_str_eq(config->server, "https://10.0.0.1:6443");
+	ck_assert_int_eq(kubeconfig_load(path, &there, &config, error), 0);
+	ck_assert_str_eq(config->servers[0], "https://10.0.0.1:6443");
 	ck_assert_ptr_nonnull(config->ca.data);
 }
 END_TEST
@@ -158,7 +185,7 @@ START_TEST(a_bad_api_server_is_refused_by_its_name)
 	load(CLUSTER, "");
 	kubeconfig_free(config);
 	config = NULL;
-	assert_refused(kubeconfig_load(path, "10.0.0.1:6443", &config, error), "api-server");
+	assert_refused(kubeconfig_load(path, &nowhere, &config, error), "api-server");
 }
 END_TEST
 
@@ -201,7 +228,25 @@ static const struct {
 	{ CLUSTER, "\"token\": 12", "users[u].user.token: is not a string" },
 	{ CLUSTER, "\"token\": \"a\\nX-Evil: b\"", "users[u].user.token: is not one word" },
 	{ CLUSTER, "\"tokenFile\": \"gone\"", "gone: No such file" },
-	{ CLUSTER, "\"exec\": {\"command\": \"aws\"}", "users[u].user.exec: is not supported" },
+	{ CLUSTER ", \"proxy-url\": \"gopher://p\"", "", "clusters[k].cluster.proxy-url: begins" },
+	{ CLUSTER ", \"proxy-url\": \"http://p:99999\"", "", "clusters[k].cluster.proxy-url: " },
+	{ CLUSTER, "\"exec\": 7", "users[u].user.exec: is no mapping" },
+	{ CLUSTER, "\"exec\": {\"command\": \"aws\"}", "users[u].user.exec.apiVersion: is not" },
+	{ CLUSTER, "\"exec\": {" EXEC "}", "users[u].user.exec.command: is missing" },
+	{ CLUSTER, "\"exec\": {" EXEC ", \"command\": \"a\", \"args\": [1]}",
+	  "users[u].user.exec.args: item 0 is not a string" },
+	{ CLUSTER, "\"exec\": {" EXEC ", \"command\": \"a\", \"env\": [{\"name\": \"A\"}]}",
+	  "users[u].user.exec.env: item 0 has no name and value" },
+	{ CLUSTER, "\"exec\": {\"apiVersion\": \"client.authentication.k8s.io/v1\"}",
+	  "users[u].user.exec.interactiveMode: is missing" },
+	{ CLUSTER,
+	  "\"exec\": {\"apiVersion\": \"client.authentication.k8s.io/v1\","
+	  "\"interactiveMode\": \"Always\"}",
+	  "users[u].user.exec.interactiveMode: is Always" },
+	{ CLUSTER, "\"exec\": {" EXEC ", \"provideClusterInfo\": true}",
+	  "users[u].user.exec.provideClusterInfo: is not supported" },
+	{ CLUSTER, "\"token\": \"t\", \"exec\": {" EXEC ", \"command\": \"a\"}",
+	  "users[u].user.exec: contradicts" },
 	{ CLUSTER, "\"auth-provider\": {}", "users[u].user.auth-provider: is not supported" },
 	{ CLUSTER, "\"username\": \"x\"", "users[u].user.username: is not supported" },
 	{ CLUSTER, "\"as\": \"root\"", "users[u].user.as: is not supported" },
@@ -253,7 +298,7 @@ START_TEST(a_token_file_is_read_again)
 	write_file("token", "old");
 	ck_assert_int_eq(load(CLUSTER, "\"tokenFile\": \"token\""), 0);
 	write_file("token", "new");
-	ck_assert_int_eq(kubeconfig_refresh_token(config, error), 0);
+	ck_assert_int_eq(kubeconfig_refresh(config, error), 0);
 	ck_assert_str_eq(config->token, "new");
 }
 END_TEST
@@ -263,13 +308,53 @@ START_TEST(the_old_token_stays_when_the_file_is_of_no_use)
 	write_file("token", "old");
 	ck_assert_int_eq(load(CLUSTER, "\"tokenFile\": \"token\""), 0);
 	write_file("token", " \n");
-	ck_assert_int_eq(kubeconfig_refresh_token(config, error), -EINVAL);
+	ck_assert_int_eq(kubeconfig_refresh(config, error), -EINVAL);
 	write_file("token", "two words");
-	ck_assert_int_eq(kubeconfig_refresh_token(config, error), -EINVAL);
+	ck_assert_int_eq(kubeconfig_refresh(config, error), -EINVAL);
 	snprintf(path, sizeof(path), "%s/token", folder);
 	unlink(path);
-	ck_assert_int_eq(kubeconfig_refresh_token(config, error), -ENOENT);
+	ck_assert_int_eq(kubeconfig_refresh(config, error), -ENOENT);
 	ck_assert_str_eq(config->token, "old");
+}
+END_TEST
+
+START_TEST(certificates_in_files_are_read_again)
+{
+	write_file("ca.crt", PEM);
+	write_file("cert", PEM);
+	write_file("key", PEM);
+	ck_assert_int_eq(load("\"server\": \"https://api:6443\","
+			      "\"certificate-authority\": \"ca.crt\"",
+			      "\"client-certificate\": \"cert\", \"client-key\": \"key\""),
+			 0);
+	unsigned int generation = config->generation;
+	ck_assert_int_eq(kubeconfig_refresh(config, error), 0);
+	ck_assert_uint_eq(config->generation, generation);
+	write_file("cert", PEM "new");
+	write_file("ca.crt", "garbage");
+	ck_assert_int_eq(kubeconfig_refresh(config, error), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(error, "ca.crt: holds no PEM"));
+	ck_assert_str_eq(config->cert.data, PEM "new");
+	ck_assert_str_eq(config->ca.data, PEM);
+	ck_assert_uint_gt(config->generation, generation);
+}
+END_TEST
+
+START_TEST(an_exec_plugin_is_read)
+{
+	char want[256];
+
+	ck_assert_int_eq(load(CLUSTER, "\"exec\": {" EXEC ", \"command\": \"bin/get\","
+				       "\"args\": [\"-a\", \"b\"], \"env\": [{\"name\":"
+				       "\"A\", \"value\": \"1=2\"}]}"),
+			 0);
+	snprintf(want, sizeof(want), "%s/bin/get", folder);
+	ck_assert_str_eq(config->exec->command, want);
+	ck_assert_str_eq(config->exec->args[0], want);
+	ck_assert_str_eq(config->exec->args[2], "b");
+	ck_assert_ptr_null(config->exec->args[3]);
+	ck_assert_str_eq(config->exec->env[0], "A=1=2");
+	ck_assert_ptr_null(config->exec->env[1]);
 }
 END_TEST
 
@@ -280,7 +365,7 @@ START_TEST(in_a_cluster_the_environment_and_the_service_account_are_used)
 	setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1", 1);
 	setenv("KUBERNETES_SERVICE_PORT", "443", 1);
 	ck_assert_int_eq(kubeconfig_in_cluster(folder, NULL, &config, error), 0);
-	ck_assert_str_eq(config->server, "https://10.96.0.1:443");
+	ck_assert_str_eq(config->servers[0], "https://10.96.0.1:443");
 	ck_assert_str_eq(config->token, "pod-token");
 	ck_assert_ptr_nonnull(config->ca.file);
 }
@@ -293,7 +378,7 @@ START_TEST(in_a_cluster_ipv6_gets_brackets)
 	setenv("KUBERNETES_SERVICE_HOST", "fd00::1", 1);
 	setenv("KUBERNETES_SERVICE_PORT", "443", 1);
 	ck_assert_int_eq(kubeconfig_in_cluster(folder, NULL, &config, error), 0);
-	ck_assert_str_eq(config->server, "https://[fd00::1]:443");
+	ck_assert_str_eq(config->servers[0], "https://[fd00::1]:443");
 }
 END_TEST
 
@@ -311,16 +396,16 @@ START_TEST(in_a_cluster_api_server_makes_the_variables_needless)
 {
 	write_file("ca.crt", PEM);
 	write_file("token", "t");
-	ck_assert_int_eq(kubeconfig_in_cluster(folder, "https://10.0.0.9:6443", &config, error), 0);
-	ck_assert_str_eq(config->server, "https://10.0.0.9:6443");
+	ck_assert_int_eq(kubeconfig_in_cluster(folder, &there, &config, error), 0);
+	ck_assert_str_eq(config->servers[0], "https://10.0.0.1:6443");
 }
 END_TEST
 
 START_TEST(in_a_cluster_a_missing_ca_or_token_is_named)
 {
-	assert_refused(kubeconfig_in_cluster(folder, "https://a", &config, error), "ca.crt");
+	assert_refused(kubeconfig_in_cluster(folder, &there, &config, error), "ca.crt");
 	write_file("ca.crt", PEM);
-	assert_refused(kubeconfig_in_cluster(folder, "https://a", &config, error), "token");
+	assert_refused(kubeconfig_in_cluster(folder, &there, &config, error), "token");
 }
 END_TEST
 
@@ -371,6 +456,9 @@ int main(void)
 	tcase_add_test(file, a_token_file_is_read_and_trimmed);
 	tcase_add_test(file, a_token_file_is_read_again);
 	tcase_add_test(file, the_old_token_stays_when_the_file_is_of_no_use);
+	tcase_add_test(file, certificates_in_files_are_read_again);
+	tcase_add_test(file, an_exec_plugin_is_read);
+	tcase_add_test(file, a_context_may_be_chosen);
 	tcase_add_loop_test(file, base64_is_decoded_or_refused, 0, (int)SL_COUNT(base64));
 	suite_add_tcase(suite, file);
 
