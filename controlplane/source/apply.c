@@ -62,8 +62,7 @@ int apply_identify(const json_t *object, struct apply_id *ret, char error[OBJECT
 	return -ENOENT;
 }
 
-/* True if the selectors of S-001 and S-002 leave the object out. */
-static bool is_left_out(enum object_kind kind, const json_t *object)
+bool apply_is_left_out(enum object_kind kind, const json_t *object)
 {
 	const json_t *labels = json_object_get(json_object_get(object, "metadata"), "labels");
 	const char *ip = text(json_object_get(object, "spec"), "clusterIP");
@@ -79,28 +78,49 @@ static bool is_left_out(enum object_kind kind, const json_t *object)
 	}
 }
 
-/* Returns what store_put_*() does, or what the parser did. */
-static int put(struct store *store, enum object_kind kind, const json_t *object, char *error)
+int apply_parse(enum object_kind kind, const json_t *object, void **ret,
+		char error[OBJECT_ERROR_MAX])
 {
-	struct service *service;
-	struct slice *slice;
-	struct service_cidr *cidr;
-	struct node *node;
-	int err;
-
 	switch (kind) {
 	case OBJECT_SERVICE:
-		err = service_parse(object, &service, error);
-		return err ? err : store_put_service(store, service);
+		return service_parse(object, (struct service **)ret, error);
 	case OBJECT_SLICE:
-		err = slice_parse(object, &slice, error);
-		return err ? err : store_put_slice(store, slice);
+		return slice_parse(object, (struct slice **)ret, error);
 	case OBJECT_SERVICE_CIDR:
-		err = service_cidr_parse(object, &cidr, error);
-		return err ? err : store_put_service_cidr(store, cidr);
+		return service_cidr_parse(object, (struct service_cidr **)ret, error);
 	default:
-		err = node_parse(object, &node, error);
-		return err ? err : store_put_node(store, node);
+		return node_parse(object, (struct node **)ret, error);
+	}
+}
+
+int apply_put(struct store *store, enum object_kind kind, void *parsed)
+{
+	switch (kind) {
+	case OBJECT_SERVICE:
+		return store_put_service(store, parsed);
+	case OBJECT_SLICE:
+		return store_put_slice(store, parsed);
+	case OBJECT_SERVICE_CIDR:
+		return store_put_service_cidr(store, parsed);
+	default:
+		return store_put_node(store, parsed);
+	}
+}
+
+void apply_drop(enum object_kind kind, void *parsed)
+{
+	switch (kind) {
+	case OBJECT_SERVICE:
+		service_free(parsed);
+		break;
+	case OBJECT_SLICE:
+		slice_free(parsed);
+		break;
+	case OBJECT_SERVICE_CIDR:
+		service_cidr_free(parsed);
+		break;
+	default:
+		node_free(parsed);
 	}
 }
 
@@ -112,10 +132,13 @@ int apply_object(struct store *store, const json_t *object, bool removed,
 
 	if (err)
 		return err == -ENOENT ? 0 : err;
-	if (removed || is_left_out(id.kind, object))
+	if (removed || apply_is_left_out(id.kind, object))
 		return store_remove(store, id.kind, id.namespace_, id.name);
 
-	int changed = put(store, id.kind, object, error);
+	void *parsed = NULL;
+	int changed = apply_parse(id.kind, object, &parsed, error);
+	if (changed == 0)
+		changed = apply_put(store, id.kind, parsed);
 	if (changed < 0) {
 		store_keep(store, id.kind, id.namespace_, id.name);
 		if (!error[0])

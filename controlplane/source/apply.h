@@ -22,6 +22,19 @@ const char *apply_kind_name(enum object_kind kind);
  */
 int apply_identify(const json_t *object, struct apply_id *ret, char error[OBJECT_ERROR_MAX]);
 
+/* True if the selectors of S-001 and S-002 leave the object out. */
+bool apply_is_left_out(enum object_kind kind, const json_t *object);
+
+/* Reduces an object to what sluice needs of it: a struct service, slice, node or
+ * service_cidr. As service_parse() and the like; `error` may tell of a part that
+ * was skipped. */
+int apply_parse(enum object_kind kind, const json_t *object, void **ret,
+		char error[OBJECT_ERROR_MAX]);
+
+/* What apply_parse() gave, into the store or away. The former as store_put_service(). */
+int apply_put(struct store *store, enum object_kind kind, void *parsed);
+void apply_drop(enum object_kind kind, void *parsed);
+
 /*
  * Puts an object into the store, or removes it: if `removed`, or if the
  * selectors of a watch would leave it out (S-001, S-002). What can't be read

@@ -10,8 +10,6 @@
 
 /* What is kept of an answer other than 200: room for one Status object. */
 #define ERROR_TEXT_MAX (64 * 1024)
-/* A server that wants us away for longer is asked again all the same. */
-#define RETRY_AFTER_MAX_S 300
 
 static void request_free(struct http_request *request)
 {
@@ -244,8 +242,8 @@ static void finish(struct http_request *request)
 	if (!request->status)
 		count(request, 0);
 	curl_easy_getinfo(request->easy, CURLINFO_RETRY_AFTER, &retry_after_s);
-	if (retry_after_s > RETRY_AFTER_MAX_S)
-		retry_after_s = RETRY_AFTER_MAX_S;
+	if (retry_after_s > HTTP_RETRY_AFTER_MAX_S)
+		retry_after_s = HTTP_RETRY_AFTER_MAX_S;
 
 	struct http_result result = {
 		.failure = request->failure,

@@ -21,6 +21,9 @@
 struct http;
 struct http_request;
 
+/* A server that wants us away for longer is asked again all the same. */
+#define HTTP_RETRY_AFTER_MAX_S 300
+
 /* How a request ended. */
 struct http_result {
 	int failure;		 /* CURLE_OK, or the CURLcode of a transfer that broke */
@@ -39,6 +42,11 @@ struct http_handler {
 	void (*body)(void *context, const char *data, size_t len, uint64_t when_ns);
 	/* It ended; the request must not be touched from here on. */
 	void (*done)(void *context, const struct http_result *result);
+	/*
+	 * Don't let the answer be compressed. Some API servers (1.37) compress
+	 * watches too, and libcurl 7.88 fails on those.
+	 */
+	bool plain;
 };
 
 /* Requests of a method that were answered with `status`; 0: not at all. */

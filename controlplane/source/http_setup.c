@@ -79,7 +79,7 @@ static void set_transfer(CURL *easy, struct http_request *request)
 	curl_easy_setopt(easy, CURLOPT_PREREQFUNCTION, http_on_connected);
 	curl_easy_setopt(easy, CURLOPT_PREREQDATA, request);
 	curl_easy_setopt(easy, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);
-	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, request->handler->plain ? NULL : "gzip");
 	curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)request->limit_ms);
 }
 

@@ -15,6 +15,8 @@ const struct kube_limits kube_limits = {
 	.times = {
 		.backoff = { .min_ms = 800, .max_ms = 30000, .reset_ms = 120000 },
 		.list_ms = 120000,
+		/* The server itself gives up after a minute. */
+		.answer_ms = 65000,
 		/* Bookmarks come about once a minute. */
 		.receive_ms = 150000,
 		.short_ms = 1000,

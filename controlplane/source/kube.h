@@ -9,7 +9,7 @@
 struct kube_limits {
 	struct reflector_times times;
 	struct http_times http;
-	size_t line_max; /* bytes of the longest watch event */
+	size_t line_max; /* bytes of the longest watch event or object */
 };
 
 extern const struct kube_limits kube_limits;

@@ -18,6 +18,7 @@ void lines_clear(struct lines *lines)
 	buffer_clear(&lines->buffer);
 	lines->start = 0;
 	lines->scanned = 0;
+	lines->skipping = false;
 }
 
 /* Moves the half line to the front. */
@@ -53,9 +54,19 @@ int lines_next(struct lines *lines, const char **ret, size_t *ret_len)
 		if (left > 0)
 			end = memchr(lines->buffer.data + lines->scanned, '\n', left);
 		lines->scanned = end ? (size_t)(end - lines->buffer.data) : lines->buffer.len;
+		if (lines->skipping) {
+			lines->scanned += end != NULL;
+			lines->start = lines->scanned;
+			lines->skipping = !end;
+			if (!end)
+				return 0;
+			continue;
+		}
 
 		size_t len = lines->scanned - lines->start;
 		if (len > lines->max) {
+			lines->start = lines->scanned;
+			lines->skipping = true;
 			*ret = begin;
 			*ret_len = len;
 			return -EMSGSIZE;

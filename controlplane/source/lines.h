@@ -6,6 +6,8 @@
  * watch (S-273).
  */
 
+#include <stdbool.h>
+
 #include "controlplane/source/buffer.h"
 
 struct lines {
@@ -13,6 +15,7 @@ struct lines {
 	struct buffer buffer;
 	size_t start;	/* where the first line that was not given out begins */
 	size_t scanned; /* no newline between start and here */
+	bool skipping;	/* what is left of a line that was too long */
 };
 
 void lines_init(struct lines *lines, size_t max);
@@ -28,7 +31,7 @@ int lines_feed(struct lines *lines, const char *data, size_t len);
  * It is valid until the next call with these lines.
  *
  * Returns 1 and the line, 0 if there is no complete one, or -EMSGSIZE with the
- * beginning of a line that is longer than `max`; it and all after it are lost,
- * so the stream has to be given up.
+ * beginning of a line that is longer than `max`: the rest of it is passed over,
+ * and the next call goes on after it.
  */
 int lines_next(struct lines *lines, const char **ret, size_t *ret_len);

@@ -63,7 +63,8 @@ int reflector_set_string(char **string, const char *value)
 void reflector_stop(struct reflector *r)
 {
 	http_cancel(sl_take(r->request));
-	buffer_clear(&r->page);
+	aside_clear(&r->aside);
+	items_clear(&r->items);
 	lines_clear(&r->lines);
 }
 
@@ -89,7 +90,7 @@ void reflector_fail(struct reflector *r, enum reflector_step step, int key, uint
 	va_list args;
 
 	/* What fails is the step under way, whatever is tried next. */
-	struct backoff *backoff = r->step == REFLECTOR_LIST ? &r->list_backoff : &r->watch_backoff;
+	struct backoff *backoff = r->step == REFLECTOR_WATCH ? &r->watch_backoff : &r->list_backoff;
 
 	va_start(args, format);
 	vsnprintf(r->error, sizeof(r->error), format, args);
@@ -107,20 +108,33 @@ void reflector_fail(struct reflector *r, enum reflector_step step, int key, uint
 	reflector_retry(r, step, delay_ms > least_ms ? delay_ms : least_ms);
 }
 
+static const char *step_name(const struct reflector *r)
+{
+	static const char *const names[] = {
+		[REFLECTOR_STREAM] = "watch list",
+		[REFLECTOR_LIST] = "list",
+		[REFLECTOR_WATCH] = "watch",
+	};
+
+	return names[r->step];
+}
+
 static void on_silence(uv_timer_t *timer)
 {
 	struct reflector *r = (struct reflector *)timer;
+	const struct reflector_times *times = r->options.times;
 	uint64_t quiet_ms = reflector_now_ms(r) - r->received_ms;
-	uint64_t max_ms = r->options.times->receive_ms;
+	uint64_t max_ms = r->answered ? times->receive_ms : times->answer_ms;
+	/* A server or proxy may not know that this stream has an end of its list. */
+	enum reflector_step next = r->step == REFLECTOR_WATCH ? REFLECTOR_WATCH : REFLECTOR_LIST;
 
 	if (quiet_ms < max_ms) {
 		uv_timer_start(timer, on_silence, max_ms - quiet_ms, 0);
 		return;
 	}
 	r->elsewhere = http_give_up(sl_take(r->request));
-	reflector_fail(r, r->step, COMPLAINT_SILENCE, 0, "%s: nothing received for %llu s",
-		       r->step == REFLECTOR_LIST ? "list" : "watch",
-		       (unsigned long long)max_ms / 1000);
+	reflector_fail(r, next, COMPLAINT_SILENCE, 0, "%s: nothing received for %llu s",
+		       step_name(r), (unsigned long long)max_ms / 1000);
 }
 
 /* "403 services is forbidden: ..." from an answer other than 200. */
@@ -137,7 +151,7 @@ static void describe_answer(const struct http_result *result, char *text, size_t
 void reflector_failed(struct reflector *r, enum reflector_step next,
 		      const struct http_result *result)
 {
-	const char *what = r->step == REFLECTOR_LIST ? "list" : "watch";
+	const char *what = step_name(r);
 	char answer[OBJECT_ERROR_MAX / 2];
 
 	r->elsewhere = result->elsewhere;
@@ -150,21 +164,52 @@ void reflector_failed(struct reflector *r, enum reflector_step next,
 		       answer);
 }
 
+void reflector_find_name(const char *text, size_t len, struct reflector_name *ret)
+{
+	static const char names[] = "\"name\":\"", namespaces[] = "\"namespace\":\"";
+	const char *metadata = memmem(text, len, "\"metadata\":", 11);
+	const char *end = text + len;
+
+	*ret = (struct reflector_name) {};
+	if (!metadata)
+		return;
+	const char *name = memmem(metadata, (size_t)(end - metadata), names, sizeof(names) - 1);
+	const char *namespace_ =
+		memmem(metadata, (size_t)(end - metadata), namespaces, sizeof(namespaces) - 1);
+	/* No name has a quote or a backslash in it. */
+	if (name)
+		for (name += sizeof(names) - 1; name < end && *name != '"'; name++)
+			strncat(ret->name, name, strlen(ret->name) + 1 < sizeof(ret->name));
+	if (namespace_)
+		for (namespace_ += sizeof(namespaces) - 1; namespace_ < end && *namespace_ != '"';
+		     namespace_++)
+			strncat(ret->namespace_, namespace_,
+				strlen(ret->namespace_) + 1 < sizeof(ret->namespace_));
+}
+
 /* What to GET for the step, to be freed; NULL without memory. */
 static char *make_path(const struct reflector *r, unsigned int watch_s)
 {
 	const char *value = r->step == REFLECTOR_LIST ? r->page_token : r->version;
-	char *encoded = value ? curl_easy_escape(NULL, value, 0) : NULL;
-	char *path = NULL;
+	char *encoded = NULL, *path = NULL;
 	int len;
 
-	if (value && !encoded)
-		return NULL;
-	if (r->step == REFLECTOR_WATCH)
+	if (r->step == REFLECTOR_STREAM && r->any_version)
+		value = NULL;
+	if (value) {
+		encoded = curl_easy_escape(NULL, value, 0);
+		if (!encoded)
+			return NULL;
+	}
+	if (r->step != REFLECTOR_LIST)
 		len = asprintf(&path,
-			       "%s?watch=1&resourceVersion=%s&allowWatchBookmarks=true"
+			       "%s?watch=1%s&resourceVersion=%s&allowWatchBookmarks=true"
 			       "&timeoutSeconds=%u%s",
-			       r->kind.path, encoded, watch_s, r->kind.selector);
+			       r->kind.path,
+			       r->step == REFLECTOR_STREAM ? "&sendInitialEvents=true"
+							     "&resourceVersionMatch=NotOlderThan"
+							   : "",
+			       encoded ? encoded : "", watch_s, r->kind.selector);
 	else if (r->whole)
 		len = asprintf(&path, "%s?%s", r->kind.path,
 			       *r->kind.selector ? r->kind.selector + 1 : "");
@@ -182,6 +227,7 @@ void reflector_begin(struct reflector *r, enum reflector_step step)
 	bool lists = step == REFLECTOR_LIST;
 
 	r->step = step;
+	r->answered = false;
 	if (lists && !r->page_token)
 		store_list_begin(r->options.store, r->kind.kind);
 	r->received_ms = reflector_now_ms(r);
@@ -197,7 +243,7 @@ void reflector_begin(struct reflector *r, enum reflector_step step)
 		reflector_fail(r, step, COMPLAINT_MEMORY, 0, "out of memory");
 		return;
 	}
-	uv_timer_start(&r->timer, on_silence, r->options.times->receive_ms, 0);
+	uv_timer_start(&r->timer, on_silence, r->options.times->answer_ms, 0);
 }
 
 static void on_reflector_closed(uv_handle_t *handle)
@@ -233,18 +279,23 @@ int reflector_new(const struct reflector_kind *kind, const struct reflector_opti
 	r->kind.selector = selector;
 	r->options = *options;
 	r->state.since = time(NULL);
+	aside_init(&r->aside, kind->kind);
+	items_init(&r->items, options->line_max);
 	lines_init(&r->lines, options->line_max);
 	uv_timer_init(options->loop, &r->timer);
-	reflector_begin(r, REFLECTOR_LIST);
+	reflector_begin(r, REFLECTOR_STREAM);
 	*ret = r;
 	return 0;
 }
 
 json_t *reflector_status(const struct reflector *r)
 {
-	return json_pack("{s:s, s:b, s:s, s:I, s:I}", "kind", r->kind.name, "listed", r->lists > 0,
-			 "resourceVersion", r->version ? r->version : "", "events",
-			 (json_int_t)r->events, "lists", (json_int_t)r->lists);
+	const char *how = r->streamed ? "stream" : "pages";
+
+	return json_pack("{s:s, s:b, s:s*, s:s, s:I, s:I}", "kind", r->kind.name, "listed",
+			 r->lists > 0, "listedBy", r->lists > 0 ? how : NULL, "resourceVersion",
+			 r->version ? r->version : "", "events", (json_int_t)r->events, "lists",
+			 (json_int_t)r->lists);
 }
 
 struct reflector_state reflector_state(const struct reflector *r)

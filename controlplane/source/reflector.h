@@ -2,15 +2,20 @@
 #pragma once
 
 /*
- * Keeps the store's objects of one kind equal to the API server's: a list, and
- * then a watch from where the list ended (S-274 ... S-281).
+ * Keeps the store's objects of one kind equal to the API server's: all of them,
+ * and then a watch from where these ended (S-274 ... S-282).
  *
- *   list, page by page -> watch -> (stream ended) watch -> ...
- *     ^                    |
- *     +--------------------+ the server no longer knows where we were
+ *   stream of all objects that goes on as a watch -> watch -> (stream ended) watch -> ...
+ *     ^   | a server that has no such streams        |
+ *     |   v                                          |
+ *     |  list, page by page -------------------------+
+ *     +----------------------------------------------+ the server no longer
+ *                                                      knows where we were
  *
- * Whatever goes wrong is logged with the kind's name, the store stays as it is
- * and the same step is tried again later.
+ * Objects of a stream are collected aside, as small as the store has them, and
+ * replace what is there in one go; of a list, page by page. Whatever goes wrong
+ * is logged with the kind's name, the store stays as it is and the same step is
+ * tried again later.
  */
 
 #include <jansson.h>
@@ -33,6 +38,7 @@ struct reflector_kind {
 struct reflector_times {
 	struct backoff_limits backoff;
 	uint64_t list_ms;     /* the longest that a page may take */
+	uint64_t answer_ms;   /* the longest that an answer may take to begin */
 	uint64_t receive_ms;  /* without a byte: the connection is dead (S-285) */
 	uint64_t short_ms;    /* a watch of less without news is a failure (S-281) */
 	uint64_t complain_ms; /* the same error is logged once in so long */
@@ -45,7 +51,7 @@ struct reflector_options {
 	struct http *http;
 	struct store *store;
 	const struct reflector_times *times;
-	size_t line_max; /* bytes of the longest event */
+	size_t line_max; /* bytes of the longest event or object */
 	/* The store changed, or a first list was completed. */
 	void (*changed)(void *context);
 	void *context;

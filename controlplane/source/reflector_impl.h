@@ -4,6 +4,8 @@
 /* What the parts of a reflector share: reflector.c has the machine and the
  * requests, reflector_list.c and reflector_watch.c what the answers mean. */
 
+#include "controlplane/source/aside.h"
+#include "controlplane/source/items.h"
 #include "controlplane/source/lines.h"
 #include "controlplane/source/reflector.h"
 
@@ -11,7 +13,11 @@
  * one object must not make the whole list unreadable. */
 #define REFLECTOR_JSON JSON_ALLOW_NUL
 
-enum reflector_step { REFLECTOR_LIST, REFLECTOR_WATCH };
+enum reflector_step {
+	REFLECTOR_STREAM, /* a watch that begins with all objects; becomes a WATCH */
+	REFLECTOR_LIST,
+	REFLECTOR_WATCH,
+};
 
 /* Errors that are told apart when they are held back; a CURLcode and a status
  * stand for themselves. */
@@ -26,6 +32,7 @@ enum complaint {
 	COMPLAINT_RECOVERED = -9,
 	COMPLAINT_ABSENT = -10,
 	COMPLAINT_ORDER = -11,
+	COMPLAINT_NO_STREAM = -12,
 	COMPLAINT_ERROR_EVENT = -1000, /* minus its code */
 };
 
@@ -40,9 +47,13 @@ struct reflector {
 	char *version;		      /* resourceVersion to watch from, NULL: none */
 	char *page_token;	      /* continue, NULL: first page */
 	bool whole;		      /* a continue expired: list all in one (S-275) */
+	bool any_version;	      /* the server can't serve `version`: stream without */
+	bool streamed;		      /* the last complete list was a stream */
 	bool elsewhere;		      /* what failed may be tried at once, with another server */
 	bool was_elsewhere;	      /* the step under way is such a try */
-	struct buffer page;
+	bool answered;		      /* the request's answer has begun */
+	struct aside aside;	      /* objects of a page or stream that is not whole yet */
+	struct items items;	      /* of the page */
 	struct lines lines;
 	uint64_t watch_began_ms;
 	bool watch_moved; /* this watch brought another version */
@@ -71,6 +82,10 @@ void reflector_complain(struct reflector *r, int key, const char *text);
 
 void reflector_set_connected(struct reflector *r, bool connected);
 
+/* The server has no such kind: nothing is known, nothing is wrong, and it may be
+ * upgraded one day. */
+void reflector_take_absence(struct reflector *r);
+
 /* Sends the request of a step; a list goes on where its last page ended. */
 void reflector_begin(struct reflector *r, enum reflector_step step);
 
@@ -92,6 +107,13 @@ __attribute__((format(printf, 5, 6))) void reflector_fail(struct reflector *r,
 							  enum reflector_step step, int key,
 							  uint64_t least_ms, const char *format,
 							  ...);
+
+/* What an answer that is too long is about, "default/web", from how it begins; ""
+ * where that does not show. Sets the two names, else both to "". */
+struct reflector_name {
+	char namespace_[64], name[254];
+};
+void reflector_find_name(const char *text, size_t len, struct reflector_name *ret);
 
 /* The request ended without an answer that the step can use. */
 void reflector_failed(struct reflector *r, enum reflector_step next,

@@ -57,7 +57,8 @@ SL_DEFINE_AUTO(source)
  * The state for lbctl status, a new reference:
  *   { "source": "kube" | "manifests", "connected": bool, "since": RFC 3339,
  *     "error": "last error or absent", "kinds": [ { "kind": "Service",
- *     "listed": bool, "resourceVersion": "...", "events": n, "lists": n } ] }
+ *     "listed": bool, "listedBy": "stream" | "pages" or absent (kube only),
+ *     "resourceVersion": "...", "events": n, "lists": n } ] }
  */
 json_t *source_status(const struct source *source);
 

@@ -28,11 +28,11 @@ static int next_expected(struct expected *e, const char **ret, size_t *ret_len)
 		const char *end = memchr(begin, '\n', e->len - e->at);
 		size_t len = end ? (size_t)(end - begin) : e->len - e->at;
 
+		if (!end && len <= e->max)
+			return 0;
+		e->at += len + (end != NULL);
 		if (len > e->max)
 			return -EMSGSIZE;
-		if (!end)
-			return 0;
-		e->at += len + 1;
 		*ret = begin;
 		*ret_len = len;
 		if (len > 0)
@@ -52,7 +52,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct expected e = { (const char *)data + 2, size - 2, 0, data[0] };
 	pieces = data[1];
 	lines_init(&lines, data[0]);
-	for (size_t at = 0; at < e.len && found >= 0;) {
+	for (size_t at = 0; at < e.len;) {
 		size_t n = 1 + (pieces >> 8) % 40;
 		const char *line, *wanted;
 		size_t len, wanted_len;
@@ -61,9 +61,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		n = n < e.len - at ? n : e.len - at;
 		FUZZ_CHECK(lines_feed(&lines, e.stream + at, n) == 0);
 		at += n;
-		while ((found = lines_next(&lines, &line, &len)) > 0) {
-			FUZZ_CHECK(next_expected(&e, &wanted, &wanted_len) == 1);
-			FUZZ_CHECK(len == wanted_len && !memcmp(line, wanted, len));
+		while ((found = lines_next(&lines, &line, &len)) != 0) {
+			FUZZ_CHECK(next_expected(&e, &wanted, &wanted_len) == found);
+			FUZZ_CHECK(found < 0 || (len == wanted_len && !memcmp(line, wanted, len)));
 		}
 	}
 

@@ -4,7 +4,8 @@
 /*
  * An API server that says what a test tells it to: lists from a queue of
  * answers (or an empty list once that is empty), watches as streams that the
- * test writes to and ends. Events are posted, and answered from their queue of
+ * test writes to and ends. Watches that begin with all objects are refused unless
+ * a test switches them on or queues an answer. Events are posted, and answered from their queue of
  * lists, else by 201. It runs on threads of its own, on loopback.
  */
 
@@ -35,10 +36,12 @@ struct fake_answer {
 struct fake_request {
 	enum fake_kind kind;
 	bool watch;
+	bool stream; /* of all objects: a watch with sendInitialEvents */
 	char uri[1024];
 	char authorization[256];
 	char host[256];
-	char body[4096]; /* of a POST */
+	char encoding[64]; /* that is accepted */
+	char body[4096];   /* of a POST */
 };
 
 /* What MHD knows of a request while it comes. */
@@ -60,7 +63,8 @@ static struct {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	bool stopping;
-	struct fake_queue lists[FAKE_KIND_MAX], watches[FAKE_KIND_MAX];
+	struct fake_queue lists[FAKE_KIND_MAX], watches[FAKE_KIND_MAX], streams[FAKE_KIND_MAX];
+	bool streams_on; /* else such a watch that is not queued is refused */
 	/* The stream of a kind: what no watch has been sent yet. */
 	char stream[FAKE_KIND_MAX][256 * 1024];
 	size_t stream_len[FAKE_KIND_MAX];
@@ -134,6 +138,11 @@ static void fake_free_answer(void *context)
 	free(answer);
 }
 
+static struct fake_answer fake_text(unsigned int status, const char *body)
+{
+	return (struct fake_answer) { .status = status, .body = strdup(body), .len = strlen(body) };
+}
+
 static struct fake_answer fake_take(struct fake_queue *queue)
 {
 	if (queue->first == queue->n)
@@ -194,6 +203,9 @@ static enum MHD_Result fake_handle(void *context, struct MHD_Connection *connect
 	enum fake_kind kind = fake_kind_of(url, method);
 	bool watch = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "watch");
 
+	bool stream_asked =
+		MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "sendInitialEvents");
+
 	(void)context;
 	(void)version;
 	if (kind == FAKE_KIND_MAX)
@@ -213,13 +225,20 @@ static enum MHD_Result fake_handle(void *context, struct MHD_Connection *connect
 	struct fake_request *request = &fake.requests[fake.n_requests++ % SL_COUNT(fake.requests)];
 	request->kind = kind;
 	request->watch = watch;
+	request->stream = stream_asked;
 	fake_copy(request->uri, sizeof(request->uri), call->uri);
 	fake_copy(request->body, sizeof(request->body), call->body);
 	fake_copy(request->authorization, sizeof(request->authorization),
 		  MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Authorization"));
 	fake_copy(request->host, sizeof(request->host),
 		  MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Host"));
-	struct fake_answer answer = fake_take(watch ? &fake.watches[kind] : &fake.lists[kind]);
+	fake_copy(request->encoding, sizeof(request->encoding),
+		  MHD_lookup_connection_value(connection, MHD_HEADER_KIND, "Accept-Encoding"));
+	struct fake_answer answer = fake_take(stream_asked ? &fake.streams[kind]
+					      : watch	   ? &fake.watches[kind]
+							   : &fake.lists[kind]);
+	if (stream_asked && !fake.streams_on && !answer.body)
+		answer = fake_text(422, "{\"kind\":\"Status\",\"message\":\"forbidden\"}");
 	uintptr_t stream = fake.n_streams[kind];
 	if (watch && !answer.body)
 		stream = ++fake.n_streams[kind];
@@ -306,7 +325,8 @@ static void fake_done(void)
 {
 	fake_stop();
 	for (int kind = 0; kind < FAKE_KIND_MAX; kind++) {
-		struct fake_queue *queues[] = { &fake.lists[kind], &fake.watches[kind] };
+		struct fake_queue *queues[] = { &fake.lists[kind], &fake.watches[kind],
+						&fake.streams[kind] };
 
 		for (size_t i = 0; i < SL_COUNT(queues); i++)
 			while (queues[i]->first < queues[i]->n)
@@ -320,11 +340,6 @@ static void fake_push(struct fake_queue *queue, struct fake_answer answer)
 	ck_assert_uint_lt(queue->n, SL_COUNT(queue->answers));
 	queue->answers[queue->n++] = answer;
 	pthread_mutex_unlock(&fake.lock);
-}
-
-static struct fake_answer fake_text(unsigned int status, const char *body)
-{
-	return (struct fake_answer) { .status = status, .body = strdup(body), .len = strlen(body) };
 }
 
 /* Queues the answer of the next list or watch of a kind. */
@@ -359,14 +374,20 @@ static inline void fake_end(enum fake_kind kind, enum fake_end end)
 	pthread_mutex_unlock(&fake.lock);
 }
 
-/* How many lists or watches of a kind were asked for. */
+static inline void fake_stream(enum fake_kind kind, unsigned int status, const char *body)
+{
+	fake_push(&fake.streams[kind], fake_text(status, body));
+}
+
+/* How many lists or watches of a kind were asked for, without streams of all. */
 static size_t fake_count(enum fake_kind kind, bool watch)
 {
 	size_t n = 0;
 
 	pthread_mutex_lock(&fake.lock);
 	for (size_t i = 0; i < fake.n_requests; i++)
-		n += fake.requests[i].kind == kind && fake.requests[i].watch == watch;
+		n += fake.requests[i].kind == kind && fake.requests[i].watch == watch &&
+		     !fake.requests[i].stream;
 	pthread_mutex_unlock(&fake.lock);
 	return n;
 }
@@ -379,7 +400,8 @@ static struct fake_request fake_request(enum fake_kind kind, bool watch, size_t 
 
 	pthread_mutex_lock(&fake.lock);
 	for (size_t at = 0; at < fake.n_requests && !is_there; at++) {
-		if (fake.requests[at].kind != kind || fake.requests[at].watch != watch)
+		if (fake.requests[at].kind != kind || fake.requests[at].watch != watch ||
+		    fake.requests[at].stream)
 			continue;
 		if (i-- == 0) {
 			found = fake.requests[at];

@@ -100,6 +100,7 @@ static void setup(void)
 		.times = {
 			.backoff = { .min_ms = 20, .max_ms = 100, .reset_ms = 120000 },
 			.list_ms = 60000,
+			.answer_ms = 60000,
 			.receive_ms = 60000,
 			.short_ms = 0,
 			.complain_ms = 60000,

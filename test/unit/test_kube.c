@@ -138,6 +138,9 @@ START_TEST(a_compressed_list_is_read)
 	start();
 	UNTIL(watching());
 	ck_assert_uint_eq(fake_count(FAKE_SERVICE, false), 1);
+	/* A watch is not: see http_handler. */
+	ck_assert_str_eq(fake_request(FAKE_SERVICE, false, 0).encoding, "gzip");
+	ck_assert_str_eq(fake_request(FAKE_SERVICE, true, 0).encoding, "");
 }
 END_TEST
 
@@ -360,9 +363,9 @@ START_TEST(requests_are_counted_by_what_came_of_them)
 	ck_assert_str_eq(requests_made(), "");
 	UNTIL(watching() && fake_count(FAKE_SLICE, true) && fake_count(FAKE_NODE, true) &&
 	      fake_count(FAKE_CIDR, true));
-	/* A list and a watch of each kind, of which the answers to the latter may be on their way.
-	 */
-	UNTIL(!strcmp(requests_made(), "GET 200 8;GET 503 1;"));
+	/* A stream, which is refused, a list and a watch of each kind, of which the answers to the
+	 * latter may be on their way. */
+	UNTIL(!strcmp(requests_made(), "GET 200 8;GET 422 4;GET 503 1;"));
 	uint16_t port = fake.port;
 	fake_stop();
 	UNTIL(strstr(requests_made(), "GET 0 "));
@@ -403,7 +406,7 @@ START_TEST(it_can_be_freed_while_it_waits_to_try_again)
 {
 	fake_stop();
 	start();
-	UNTIL(logged("Service: list") == 1);
+	UNTIL(logged("Service: watch list") == 1);
 }
 END_TEST
 

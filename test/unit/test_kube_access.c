@@ -94,7 +94,7 @@ END_TEST
 START_TEST(a_certificate_of_another_ca_is_refused)
 {
 	start_tls(fake_other_cert, "");
-	UNTIL(logged("Service: list: SSL") == 1);
+	UNTIL(logged("Service: watch list: SSL") == 1);
 	ck_assert_uint_eq(fake.n_requests, 0);
 	remove_ca();
 }
@@ -115,7 +115,7 @@ END_TEST
 START_TEST(a_wrong_tls_server_name_is_refused)
 {
 	start_tls(fake_cert, ", \"tls-server-name\": \"other.sluice.test\"");
-	UNTIL(logged("Service: list: SSL") == 1);
+	UNTIL(logged("Service: watch list: SSL") == 1);
 	ck_assert_uint_eq(fake.n_requests, 0);
 	remove_ca();
 }
@@ -129,7 +129,7 @@ START_TEST(a_ca_that_is_replaced_is_read_again)
 	snprintf(ca_path, sizeof(ca_path), "%s/ca", folder);
 	limits.times.complain_ms = 0;
 	start_tls(fake_other_cert, "");
-	UNTIL(logged("Service: list: SSL") > 0 && logged("Node: list: SSL") > 0);
+	UNTIL(logged("Service: watch list: SSL") > 0 && logged("Node: watch list: SSL") > 0);
 	write_text(ca_path, fake_cert);
 	UNTIL(watching() && all_listed());
 	write_text(ca_path, fake_other_cert);

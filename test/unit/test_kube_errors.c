@@ -47,7 +47,7 @@ START_TEST(a_server_that_is_down_is_found_when_it_comes)
 
 	fake_stop();
 	start();
-	UNTIL(logged("Service: list: ") == 1);
+	UNTIL(logged("Service: watch list: ") == 1);
 	list_services("web", "10", "");
 	fake_start(port, NULL, NULL);
 	UNTIL(watching());
@@ -91,9 +91,9 @@ START_TEST(the_same_error_is_logged_once)
 	limits.times.backoff.max_ms = 20;
 	start();
 	rest(400);
-	ck_assert_uint_eq(logged("Service: list: "), 1);
-	ck_assert_uint_eq(logged("EndpointSlice: list: "), 1);
-	ck_assert_uint_eq(logged("Node: list: "), 1);
+	ck_assert_uint_eq(logged("Service: watch list: "), 1);
+	ck_assert_uint_eq(logged("EndpointSlice: watch list: "), 1);
+	ck_assert_uint_eq(logged("Node: watch list: "), 1);
 }
 END_TEST
 
@@ -102,8 +102,8 @@ START_TEST(an_error_that_stays_is_logged_again_with_its_count)
 	fake_stop();
 	limits.times.complain_ms = 150;
 	start();
-	UNTIL(logged("Service: list: ") == 2);
-	ck_assert_uint_eq(logged("Service: list: "), 2);
+	UNTIL(logged("Service: watch list: ") == 2);
+	ck_assert_uint_eq(logged("Service: watch list: "), 2);
 	ck_assert_uint_ge(logged("repeated="), 1);
 }
 END_TEST
@@ -222,6 +222,10 @@ static const char *const no_lists[] = {
 	"{\"kind\":\"ServiceList\",\"items\":[]}",
 	"{\"kind\":\"ServiceList\",\"metadata\":{\"resourceVersion\":\"\"},\"items\":[]}",
 	"{\"kind\":\"ServiceList\",\"metadata\":{\"resourceVersion\":\"20\"},\"items\":{}}",
+	"{\"kind\":\"ServiceList\",\"metadata\":{\"resourceVersion\":\"20\"},\"items\":[{]}]}",
+	/* The name of the items in another spelling: it can't be told what they are. */
+	"{\"kind\":\"ServiceList\",\"metadata\":{\"resourceVersion\":\"20\"},"
+	"\"item\\u0073\":[{\"metadata\":{\"name\":\"web\",\"namespace\":\"default\"}}]}",
 };
 
 START_TEST(what_is_no_list_removes_nothing)
@@ -273,6 +277,29 @@ START_TEST(what_is_left_out_of_an_object_is_told_once)
 }
 END_TEST
 
+START_TEST(an_object_that_is_too_long_is_named_and_stays)
+{
+	sl_auto_mem char *page = malloc(limits.line_max + 1000);
+	int len = snprintf(page, 1000,
+			   "{\"kind\":\"ServiceList\",\"metadata\":{\"resourceVersion\":\"20\"},"
+			   "\"items\":[{\"metadata\":{\"name\":\"a\",\"namespace\":\"default\","
+			   "\"uid\":\"");
+	list_services("a b", "10", "");
+	start();
+	UNTIL(watching());
+	memset(page + len, 'x', limits.line_max);
+	strcpy(page + len + limits.line_max, "\"}}]}");
+	fake_list(FAKE_SERVICE, 200, page);
+	send_error(410);
+	UNTIL(fake_count(FAKE_SERVICE, true) == 2);
+	ck_assert_ptr_nonnull(find("a"));
+	ck_assert_ptr_null(find("b"));
+	ck_assert_uint_eq(logged("Service default/a: is longer than 65536 bytes; what was known of "
+				 "it stays"),
+			  1);
+}
+END_TEST
+
 START_TEST(a_continue_that_expired_lists_all_in_one)
 {
 	list_services("a", "10", "t1");
@@ -292,7 +319,7 @@ END_TEST
 
 START_TEST(a_list_that_never_comes_is_given_up)
 {
-	limits.times.receive_ms = 100;
+	limits.times.receive_ms = limits.times.answer_ms = 100;
 	fake_push(&fake.lists[FAKE_SERVICE], (struct fake_answer) { .status = 200, .held = true });
 	list_services("web", "10", "");
 	start();
@@ -350,6 +377,7 @@ int main(void)
 	tcase_add_loop_test(list, what_is_no_list_removes_nothing, 0, (int)SL_COUNT(no_lists));
 	tcase_add_test(list, a_malformed_object_leaves_the_others);
 	tcase_add_test(list, what_is_left_out_of_an_object_is_told_once);
+	tcase_add_test(list, an_object_that_is_too_long_is_named_and_stays);
 	tcase_add_test(list, a_continue_that_expired_lists_all_in_one);
 	tcase_add_test(list, a_list_that_never_comes_is_given_up);
 	tcase_add_test(list, retry_after_is_honoured);

@@ -118,6 +118,24 @@ START_TEST(a_line_beyond_the_limit_is_refused_with_its_beginning)
 }
 END_TEST
 
+START_TEST(what_follows_a_line_beyond_the_limit_is_given_out)
+{
+	const char *line;
+	size_t len;
+
+	feed("0123456789abcdefg");
+	ck_assert_int_eq(lines_next(&lines, &line, &len), -EMSGSIZE);
+	expect_none();
+	feed("hij");
+	expect_none();
+	feed("k\nnext\n0123456789abcdefg\nlast\n");
+	expect("next");
+	ck_assert_int_eq(lines_next(&lines, &line, &len), -EMSGSIZE);
+	expect("last");
+	expect_none();
+}
+END_TEST
+
 START_TEST(a_line_without_end_is_refused_before_its_end_comes)
 {
 	const char *line;
@@ -173,6 +191,7 @@ int main(void)
 	tcase_add_test(tc, a_line_of_just_the_limit_is_taken);
 	tcase_add_test(tc, a_line_beyond_the_limit_is_refused_with_its_beginning);
 	tcase_add_test(tc, a_line_without_end_is_refused_before_its_end_comes);
+	tcase_add_test(tc, what_follows_a_line_beyond_the_limit_is_given_out);
 	tcase_add_test(tc, clear_forgets_half_a_line);
 	tcase_add_test(tc, the_memory_of_a_huge_line_is_given_back);
 	suite_add_tcase(suite, tc);
