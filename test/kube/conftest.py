@@ -126,7 +126,7 @@ def pytest_configure(config):
 
 
 # What they might leave behind must not spoil the rest: large lists and outages.
-_LAST = ["test_lists.py", "test_outages.py"]
+_LAST = ["test_lists.py", "test_watches.py", "test_outages.py"]
 
 
 def pytest_collection_modifyitems(config, items):

@@ -133,6 +133,13 @@ class ControlPlane:
             self.start_apiserver()
         eventually(self._apiserver_ready, 120, "kube-apiserver is ready")
 
+    def freeze_apiserver(self):
+        """It lives, and its machine acknowledges what it is sent; that is all."""
+        self._processes["kube-apiserver"].send_signal(signal.SIGSTOP)
+
+    def thaw_apiserver(self):
+        self._processes["kube-apiserver"].send_signal(signal.SIGCONT)
+
     def log(self, name):
         return os.path.join(self.logs, f"{name}.log")
 
@@ -181,7 +188,7 @@ class ControlPlane:
         self._etcd("POST", "/v3/kv/compaction",
                    {"revision": now["header"]["revision"], "physical": True})
 
-    def start_apiserver(self):
+    def start_apiserver(self, *flags):
         path = self.pki.path
         self._run("kube-apiserver", "--etcd-servers", f"http://127.0.0.1:{ETCD_PORT}",
                   "--bind-address", self.address, "--secure-port", str(API_PORT),
@@ -196,7 +203,7 @@ class ControlPlane:
                   "--authorization-mode", "Node,RBAC",
                   # Pods need no account's token here, so they need not wait for one.
                   "--disable-admission-plugins", "ServiceAccount",
-                  "--profiling=false")
+                  "--profiling=false", *flags)
         eventually(self._apiserver_ready, 120, "kube-apiserver is ready")
         self._start_controllers()
 

@@ -61,6 +61,10 @@ class KubeDaemon(sandbox.daemon.Daemon):
         kinds = self.get("status")["source"]["kinds"]
         return next(k["lists"] for k in kinds if k["kind"] == kind)
 
+    def listed_by(self):
+        """How the kinds came: of each "stream" or "pages"."""
+        return {k["kind"]: k.get("listedBy") for k in self.get("status")["source"]["kinds"]}
+
     def service(self, ns, name):
         """A Service's document, or None."""
         return self.get(f"services/{ns.name}/{name}")

@@ -23,6 +23,8 @@ NODE = "node1"  # where sluiced runs
 PROGRAMMED_S = 5
 # The same after an outage: sluiced tries again in steps that grow up to a minute.
 RECONNECTED_S = 75
+# Until a dead connection is noticed: 45 s, and the machine is busy.
+NOTICED_S = 75
 # How long to wait where nothing must happen.
 SETTLE_S = 0.5
 # How long to wait for an answer that must not come.
@@ -104,15 +106,25 @@ class World:
 
     def cut(self):
         """Refuses node1's connections to the API server, the open ones too."""
-        node, name = plan.node_address(NODE, 4), self.name(CONTROL)
-        netns.run(*netns.enter(name), "nft", "-f", "-", stdin=f"""
+        self._bar("reject with tcp reset")
+        netns.run(*netns.enter(self.name(CONTROL)), "ss", "-K", "dst", self._node_address)
+
+    def swallow(self):
+        """What node1 sends to the API server is lost without a word."""
+        self._bar("drop")
+
+    @property
+    def _node_address(self):
+        return plan.node_address(NODE, 4)
+
+    def _bar(self, verdict):
+        netns.run(*netns.enter(self.name(CONTROL)), "nft", "-f", "-", stdin=f"""
             table inet cut {{
                 chain input {{
                     type filter hook input priority 0
-                    ip saddr {node} tcp dport {control_plane.API_PORT} reject with tcp reset
+                    ip saddr {self._node_address} tcp dport {control_plane.API_PORT} {verdict}
                 }}
             }}""")
-        netns.run(*netns.enter(name), "ss", "-K", "dst", node)
 
     def mend(self):
         netns.run(*netns.enter(self.name(CONTROL)), "nft", "flush", "ruleset")
@@ -120,6 +132,8 @@ class World:
     def restore(self, ns):
         """Everything runs and follows the API again, whatever a test that failed left."""
         self.mend()
+        if self.control_plane.running("kube-apiserver"):
+            self.control_plane.thaw_apiserver()
         self.control_plane.start_again()
         if not self.daemon.running():
             self.daemon.start(blind=True)
