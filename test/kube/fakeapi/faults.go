@@ -22,6 +22,8 @@ type fault struct {
 	Continued  bool   `json:"continued"`
 }
 
+var verbs = []string{"", "list", "watch", "watchlist", "initial", "post"}
+
 var faultNames = []string{"status", "hang", "error-event", "cut", "duplicate", "reorder"}
 
 type faults struct {
@@ -34,8 +36,8 @@ func (f *faults) add(added fault) error {
 	if !slices.Contains(faultNames, added.Fault) {
 		return fmt.Errorf("fault: %q is none of %v", added.Fault, faultNames)
 	}
-	if !slices.Contains([]string{"", "list", "watch", "watchlist", "post"}, added.Verb) {
-		return fmt.Errorf("verb: %q is not list, watch, watchlist or post", added.Verb)
+	if !slices.Contains(verbs, added.Verb) {
+		return fmt.Errorf("verb: %q is none of %v", added.Verb, verbs[1:])
 	}
 	if !slices.Contains([]string{"", "close", "reset", "stream"}, added.How) {
 		return fmt.Errorf("how: %q is not close, reset or stream", added.How)

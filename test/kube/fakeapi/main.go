@@ -62,8 +62,9 @@
 //	POST /freeze   {"new"}: connections are neither read nor written any more, nor closed; with
 //	               `new`, so are those to come.
 //	POST /drip     {"bytesPerSecond"}: writes slowly; 0: as fast as can be.
-//	POST /fault    {"fault", "verb" (list, watch or watchlist; "": any), "kind" ("": any), "times"
-//	               (0: until /clear), "code", "reason", "message", "retryAfter", "how",
+//	POST /fault    {"fault", "verb" (list, watch, watchlist, which is a watch too, initial, which is
+//	               what comes first on it, or post; "": any), "kind" ("": any), "times" (0: until
+//	               /clear), "code", "reason", "message", "retryAfter", "how",
 //	               "continued" (only lists that go on with a further page)}. Faults:
 //	                 status       the request is answered with `code` and a Status object
 //	                 hang         the request is never answered

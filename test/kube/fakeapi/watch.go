@@ -183,7 +183,13 @@ func (t *watch) take(e *event) {
 
 // sendInitial sends all objects; `end` puts WatchList's bookmark after them.
 func (t *watch) sendInitial(found *snapshot, end bool) bool {
-	for _, o := range found.objects {
+	cut := t.server.faults.meet("cut", "initial", t.from.resource.kind, false)
+	for i, o := range found.objects {
+		if cut != nil && i >= len(found.objects)/2 {
+			line := appendEvent(nil, "ADDED", o)
+			t.w.Write(append(t.text, line[:len(line)/2]...))
+			t.server.cut(t.w, t.r, cut.How)
+		}
 		if !t.wanted.matches(o) {
 			continue
 		}
