@@ -202,7 +202,7 @@ static void look_for_kube_proxy(struct doctor *doctor)
 		doctor_skip(doctor, "kube-proxy's rules", "%s", strerror(-r));
 	if (r > 0)
 		doctor_find(doctor, DOCTOR_WARNING, found,
-			    "stop kube-proxy on this node, then run kube-proxy --cleanup once",
+			    "stop kube-proxy on this node, then run lbctl migrate cleanup",
 			    "kube-proxy's rules are still here while sluice serves; nobody keeps "
 			    "them up to date once it is stopped");
 }

@@ -9,7 +9,7 @@ static void exit_codes(FILE *out)
 	fputs("\nExit codes:\n"
 	      "  0   done\n"
 	      "  1   the daemon answered with an error, or there is no such object,\n"
-	      "      or doctor found something\n"
+	      "      or doctor found something, or migrate has steps left or failed\n"
 	      "  2   the command line is wrong\n"
 	      "  3   the daemon does not answer, and it is needed or nothing is pinned\n",
 	      out);

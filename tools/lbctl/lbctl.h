@@ -38,7 +38,7 @@ struct lbctl {
 	const char *client, *service, *backend;
 	size_t limit;
 	const char *from, *to, *iface, *objects, *profile, *policies;
-	bool local;
+	bool local, dry_run, force;
 	/* the rest of the command line */
 	const char *words[WORDS_MAX];
 	size_t n_words;
@@ -82,6 +82,7 @@ enum option_group {
 	OPTION_FLOW_FILTER = 1 << 1,
 	OPTION_EXPLAIN = 1 << 2,
 	OPTION_DOCTOR = 1 << 3,
+	OPTION_CLEANUP = 1 << 4,
 };
 
 /*
@@ -122,6 +123,7 @@ extern const struct verb verb_help, verb_version;
 extern const struct verb verb_status, verb_attach, verb_map_list;
 extern const struct verb verb_service_list, verb_service_get;
 extern const struct verb verb_backend_list, verb_flow_list, verb_explain, verb_doctor;
+extern const struct verb verb_migrate_plan, verb_migrate_cleanup;
 
 /* lbctl.c */
 

@@ -5,9 +5,20 @@
 #include "tools/lbctl/lbctl.h"
 
 const struct verb *const verbs[] = {
-	&verb_status,	 &verb_service_list, &verb_service_get, &verb_backend_list,
-	&verb_flow_list, &verb_explain,	     &verb_doctor,	&verb_attach,
-	&verb_map_list,	 &verb_version,	     &verb_help,	NULL,
+	&verb_status,
+	&verb_service_list,
+	&verb_service_get,
+	&verb_backend_list,
+	&verb_flow_list,
+	&verb_explain,
+	&verb_doctor,
+	&verb_migrate_plan,
+	&verb_migrate_cleanup,
+	&verb_attach,
+	&verb_map_list,
+	&verb_version,
+	&verb_help,
+	NULL,
 };
 
 static bool is_noun(const struct verb *verb, const char *word)
