@@ -384,6 +384,13 @@ struct sl_prefix6 {
 	__be32 mask[4];
 };
 
+/* Whose connections live beside ours. */
+enum sl_handover {
+	SL_HANDOVER_NONE,
+	SL_HANDOVER_FROM, /* what conntrack translates is left to it */
+	SL_HANDOVER_BACK, /* nothing is opened any more */
+};
+
 #define SL_SERVICE_CIDRS 4 /* of each family */
 
 /*
@@ -397,7 +404,7 @@ struct sl_node {
 	__u8 compatible;
 	__u8 was_compatible; /* 1: flows of then may live, with their SNAT there */
 	__u8 taken_over;     /* 1: compatible for kube-proxy's sake; for the daemon alone */
-	__u8 pad;
+	__u8 handover;	     /* enum sl_handover */
 	struct sl_prefix4 pods4;
 	struct sl_prefix6 pods6;
 	struct sl_prefix4 services4[SL_SERVICE_CIDRS]; /* ServiceCIDRs (S-122) */
@@ -532,6 +539,8 @@ struct sl_config {
 	__u16 snat_count;
 	__u32 can_refuse; /* 1: programs for sockets may use bpf_set_retval() */
 	__u64 netns;	  /* cookie of the network namespace whose sockets are ours; 0: none */
+	__u32 can_ask_conntrack; /* 1: the kernel has bpf_skb_ct_lookup() */
+	__u32 pad;
 };
 
 /*

@@ -70,6 +70,8 @@ struct config {
 	bool masquerade_set; /* by a flag or the file; else takeover.h decides */
 	bool taken_over;     /* takeover.h: compatible for kube-proxy's sake */
 	bool masquerade_all; /* S-132 */
+	bool hand_back;	     /* new connections are kube-proxy's */
+	uint8_t handover;    /* enum sl_handover; by handover.h */
 	enum config_detect detect;
 	struct config_prefixes cluster_cidrs; /* at most one of each family */
 	char *bridge_interface;		      /* NULL or "": none */

@@ -110,6 +110,11 @@ const struct config_field config_fields[] = {
 	  .set = config_set_flag, AT(masquerade_all), .choices = booleans,
 	  .help = "Every connection to a cluster IP gets the node's address, pods' too. Needs "
 		  "masquerade: compatible." },
+	{ .name = "handBack", .value = "BOOL", .fallback = "false",
+	  .set = config_set_flag, AT(hand_back), .choices = booleans,
+	  .help = "Opens no connection any more, but goes on translating those that are open: new "
+		  "ones are kube-proxy's, which must run and have its rules in place. For the way "
+		  "back to it." },
 	{ .name = "detectLocalMode", .value = "MODE", .fallback = "interfaceRole",
 	  .set = config_set_choice, AT(detect), .choices = detectors,
 	  .help = "How pod traffic is told from other, which decides about masquerade and who may "

@@ -18,6 +18,7 @@
 #include "controlplane/checks.h"
 #include "controlplane/events/events.h"
 #include "controlplane/explain/live.h"
+#include "controlplane/handover.h"
 #include "controlplane/host.h"
 #include "controlplane/lock.h"
 #include "controlplane/node_facts.h"
@@ -56,6 +57,7 @@ struct daemon {
 	struct checks *checks;
 	struct sync *sync;
 	struct attach *attach;
+	struct handover *handover;
 	struct source *source;
 	struct events *events;
 	struct control *control;
@@ -134,6 +136,14 @@ static int on_addresses(void *context)
 	return r;
 }
 
+/* The node's entry changes. */
+static void on_handover(void *context)
+{
+	struct daemon *daemon = context;
+
+	sync_own_changed(daemon->sync);
+}
+
 static void on_store(void *context)
 {
 	struct daemon *daemon = context;
@@ -169,14 +179,15 @@ static json_t *on_status(void *context)
 	if (view_losses(&daemon->view, &losses, error))
 		losses = json_array();
 	return json_pack(
-		"{s:s, s:s, s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:{s:i, s:i}}",
+		"{s:s, s:s, s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:{s:i, s:i}}",
 		"instance", daemon->config->instance, "version", SLUICE_VERSION, "node",
 		daemon->config->node_name, "pid", (int)getpid(), "startedAt", started, "uptime",
 		(json_int_t)(time(NULL) - daemon->started), "source", source_status(daemon->source),
 		"programmed", programmed, "latency", tables_latency(daemon->tables), "losses",
 		losses, "idleProbes", tables_idle(daemon->tables), "masquerade",
-		takeover_describe(&daemon->takeover), "snatPorts", "first",
-		daemon->config->snat_first, "last", daemon->config->snat_last);
+		takeover_describe(&daemon->takeover), "handover", handover_name(daemon->config),
+		"snatPorts", "first", daemon->config->snat_first, "last",
+		daemon->config->snat_last);
 }
 
 static json_t *on_attach(void *context)
@@ -265,6 +276,7 @@ static int load_datapath(struct daemon *daemon, char error[512])
 
 	fill_timeouts(config, &options.config);
 	host_prepare(&daemon->host, config, &options.config);
+	options.config.can_ask_conntrack = handover_can_ask_conntrack();
 	r = datapath_open(&options, &daemon->datapath, error);
 	if (r < 0)
 		return r;
@@ -280,6 +292,7 @@ static int open_datapath(struct daemon *daemon, char error[512])
 	if (r < 0)
 		return r;
 	takeover_start(&daemon->effective, daemon->datapath, &daemon->takeover);
+	handover_start(&daemon->effective, daemon->datapath);
 	for (int i = 0; i < DATAPATH_MAP_MAX; i++)
 		daemon->view.fd[i] = datapath_map(daemon->datapath, i);
 	daemon->view.maps_folder = daemon->maps_folder;
@@ -463,6 +476,9 @@ static int start(struct daemon *daemon, char error[512])
 	if (r == 0)
 		host_serve(&daemon->host, &daemon->loop, daemon->datapath, daemon->tables);
 	if (r == 0)
+		r = handover_new(&daemon->loop, &daemon->effective, on_handover, daemon,
+				 &daemon->handover);
+	if (r == 0)
 		r = start_control(daemon, error);
 	if (r == 0)
 		r = start_source(daemon, error);
@@ -482,6 +498,7 @@ static void stop(struct daemon *daemon)
 	events_free(daemon->events);
 	source_free(daemon->source);
 	host_stop(&daemon->host);
+	handover_free(daemon->handover);
 	attach_free(daemon->attach);
 	sync_free(daemon->sync);
 	checks_free(daemon->checks);

@@ -122,6 +122,7 @@ void node_facts_fill(const struct config *config, const struct store *store,
 	/* masqueradeAll, too, translates what leaves towards any endpoint. */
 	ret->entry.compatible = compatible;
 	ret->entry.taken_over = config->taken_over;
+	ret->entry.handover = config->handover;
 
 	ret->resolve.compatible = compatible;
 	ret->resolve.masquerade_all = config->masquerade_all;

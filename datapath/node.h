@@ -52,6 +52,14 @@ static __always_inline int has_egress_snat(void)
 	return n && (n->compatible | n->was_compatible);
 }
 
+/* Are new connections another's? */
+static __always_inline int hands_back(void)
+{
+	struct sl_node *n = this_node();
+
+	return n && n->handover == SL_HANDOVER_BACK;
+}
+
 static __always_inline enum sl_role iface_role(__u32 ifindex)
 {
 	struct sl_iface *iface = bpf_map_lookup_elem(&ifaces, &ifindex);

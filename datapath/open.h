@@ -188,6 +188,7 @@ __noinline int F(open)(struct pkt *p)
 	if (v == SL_NEXT && p->snat == SNAT_EGRESS) {
 		F(egress_pair)(p, &pair, sport);
 		v = F(reserve)(p, &pair);
+		p->egress_port = pair.sport;
 		if (v == SL_NEXT)
 			v = F(commit)(p, &pair);
 		F(client_pair)(p, &pair);

@@ -100,6 +100,7 @@ struct pkt {
 	__u32 generation;
 	struct pkt_ends to;    /* what the packet's ends become */
 	struct sl_addr source; /* SNAT address */
+	__be16 egress_port;    /* and port, with SNAT_EGRESS; set by open */
 };
 
 /* Where the source of a new flow has to be translated. */

@@ -20,6 +20,7 @@ const volatile struct sl_config config;
 #include "parse.h"
 #include "family.h"
 #include "quote.h"
+#include "conntrack.h"
 
 #define FAMILY 4
 #include "stages.h"

@@ -108,6 +108,8 @@ static __always_inline enum sl_verdict F(sock_pick)(struct pkt *p, __u64 cookie,
 		return unlikely(F(is_unallocated)(p)) ? SL_DROP_UNALLOCATED : v;
 	if (!connected && F(sock_recall)(p, cookie) == SL_FORWARD)
 		return SL_FORWARD;
+	if (unlikely(hands_back()))
+		return SL_LEAVE;
 	/* What a failed recall left is not the frontend's. */
 	p->service = 0;
 	p->kind = 0;

@@ -17,9 +17,10 @@
 #include "service.h"
 #include "open.h"
 #include "route.h"
+#include "handover.h"
 
-/* What comes in: SL_FORWARD with the translation in `p`, or why not. */
-static __always_inline enum sl_verdict F(walk_ingress)(void *ctx, struct pkt *p)
+/* What comes in: SL_FORWARD with the translation in `p`, or why not. `tc`: 0 for XDP. */
+static __always_inline enum sl_verdict F(walk_ingress)(void *ctx, struct pkt *p, int tc)
 {
 	enum sl_verdict v = F(filter_ingress)(p);
 
@@ -28,11 +29,13 @@ static __always_inline enum sl_verdict F(walk_ingress)(void *ctx, struct pkt *p)
 	v = F(flow)(p);
 	if (likely(v != SL_NEXT))
 		return v;
+	if (F(handed_over)(ctx, p, tc))
+		return SL_LEAVE;
 	v = F(choose)(p);
 	if (v == SL_NEXT)
 		v = F(route)(ctx, p);
 	if (v == SL_NEXT) {
-		v = F(open)(p);
+		v = tc ? F(open_beside)(ctx, p) : F(open)(p);
 		if (v == SL_NEXT)
 			v = F(flow)(p);
 		if (v == SL_NEXT)

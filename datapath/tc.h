@@ -300,7 +300,7 @@ int sluice_ingress(struct __sk_buff *skb)
 	int v = tc_begin(skb, &p, HOOK_INGRESS);
 
 	if (v == SL_NEXT)
-		v = p.family == 4 ? walk_ingress4(skb, &p) : walk_ingress6(skb, &p);
+		v = p.family == 4 ? walk_ingress4(skb, &p, 1) : walk_ingress6(skb, &p, 1);
 	else if (v == PARSE_ERROR)
 		return tc_error(skb, &p);
 	return tc_leave(skb, &p, v);

@@ -176,6 +176,16 @@ __noinline int F(flow_ends)(struct pkt *p)
 }
 
 /*
+ * Does a SYN-ACK answer somebody else's SYN? Where another opens connections it
+ * may give one the port of a flow of ours that has ended (SL_HANDOVER_BACK).
+ */
+static __always_inline int F(is_anothers)(const struct pkt *p, const struct sl_flow *f)
+{
+	return (p->tcp & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK) &&
+	       f->flags & SL_FLOW_REVERSE && p->ack != f->isn + 1 && hands_back();
+}
+
+/*
  * Returns 1 if the flow must be opened anew. Verified once; a separately
  * verified function can't know that `p` is set.
  */
@@ -196,6 +206,8 @@ __noinline int F(track)(struct pkt *p)
 	}
 	if (!f)
 		return 0;
+	if (F(is_anothers)(p, &f->f))
+		return 1;
 	f->f.seen = p->now;
 	if (!o || !F(is_opposite)(p, o))
 		return F(lonely)(p, &f->f, &okey);

@@ -270,7 +270,7 @@ int sluice_xdp(struct xdp_md *ctx)
 
 	p.astray = xdp_is_to_group(ctx);
 	if (v == SL_NEXT)
-		v = p.family == 4 ? walk_ingress4(ctx, &p) : walk_ingress6(ctx, &p);
+		v = p.family == 4 ? walk_ingress4(ctx, &p, 0) : walk_ingress6(ctx, &p, 0);
 	else if (v == PARSE_ERROR)
 		return xdp_error(ctx, &p);
 	else

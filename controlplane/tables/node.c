@@ -139,6 +139,7 @@ void tables_set_node(struct tables *tables, const struct sl_node *node)
 	at->addr4[0] = node->addr4[0];
 	memcpy(at->addr6, node->addr6, sizeof(at->addr6));
 	at->taken_over = node->taken_over;
+	__atomic_store_n(&at->handover, node->handover, __ATOMIC_RELEASE);
 	/* Never taken back: nobody counts the flows. */
 	if (at->compatible || node->compatible)
 		__atomic_store_n(&at->was_compatible, 1, __ATOMIC_RELEASE);

@@ -113,13 +113,15 @@ def _start():
 
     def begin(*command):
         running.append(subprocess.Popen([*netns.enter(NODE), *command],  # pylint: disable=consider-using-with
-                                        stdout=subprocess.PIPE, text=True))
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                        text=True))
         return running[-1]
 
     yield begin
     for process in running:
         process.send_signal(signal.SIGKILL)
         process.wait()
+        process.stdin.close()
         process.stdout.close()
 
 
@@ -168,7 +170,7 @@ def test_chains_of_iptables_are_removed_and_others_stay(program):
             (program, "table mangle"): (1, 0)}
     code, plan, _ = migrate("plan")
     assert (code, found(plan)) == (1, want)
-    assert [step["command"] for step in plan["steps"]][-1] == "lbctl migrate cleanup"
+    assert "lbctl migrate cleanup" in [step["command"] for step in plan["steps"]]
     code, dry, _ = migrate("cleanup", "--dry-run")
     assert (code, found(dry), saved(program)) == (0, want, full)
     code, cleanup, _ = migrate("cleanup")
@@ -288,3 +290,36 @@ def test_connections_that_conntrack_translates_are_counted(start):
     """)
     assert start(sys.executable, "-c", script).stdout.readline() == "ready\n"
     assert migrate("plan")[1]["connections"] == {"tcp": 3, "udp": 1, "sctp": 0, "other": 0}
+
+
+def test_connections_outlive_the_rules_that_translate_them(start):
+    inside("nft", "-f", "-", stdin="table ip kube-proxy { chain out { type nat hook output priority -100; "
+           "ip daddr 10.96.0.1 dnat to 10.1.0.1; }\n}\n")
+    netns.ip(["addr add 10.1.0.1/32 dev lo", "route add 10.96.0.0/16 dev lo src 10.1.0.1"], NODE)
+    script = textwrap.dedent("""
+        import socket, sys
+        server = socket.create_server(("10.1.0.1", 80))
+        client = socket.create_connection(("10.96.0.1", 80), 2)
+        answerer, _ = server.accept()
+        client.settimeout(5)
+        answerer.settimeout(5)
+        print("ready", flush=True)
+        for line in sys.stdin:
+            client.sendall(line.encode())
+            answerer.sendall(answerer.recv(100))
+            print(client.recv(100).decode(), end="", flush=True)
+    """)
+    process = start(sys.executable, "-c", script)
+    assert process.stdout.readline() == "ready\n"
+    code, cleanup, _ = migrate("cleanup")
+    assert (code, found(cleanup)) == (0, {("nftables ip", "table kube-proxy"): (1, 1)})
+    assert [item["what"] for item in cleanup["kept"]] == ["table sluice-handover"]
+    process.stdin.write("still there\n")
+    process.stdin.flush()
+    assert process.stdout.readline() == "still there\n"
+    assert inside("nft", "list", "tables") == "table ip sluice-handover\n"
+    process.kill()
+    process.wait()
+    assert found(migrate("plan")[1]) == {("nftables ip", "table sluice-handover"): (0, 0)}
+    assert migrate("cleanup")[0] == 0
+    assert inside("nft", "list", "tables") == ""

@@ -24,10 +24,17 @@ void migrate_failed(struct migrate *migrate, const char *where, const char *why)
 	json_array_append_new(migrate->failed, json_pack("{s:s, s:s}", "where", where, "why", why));
 }
 
-static void look(struct migrate *migrate, bool removing)
+void migrate_kept(struct migrate *migrate, const char *where, const char *what, const char *why)
+{
+	json_array_append_new(migrate->kept, json_pack("{s:s, s:s, s:s}", "where", where, "what",
+						       what, "why", why));
+}
+
+static void look(struct migrate *migrate, bool removing, bool holds)
 {
 	*migrate = (struct migrate) {
 		.remove = removing,
+		.holds = holds,
 		.found = json_array(),
 		.kept = json_array(),
 		.failed = json_array(),
@@ -62,6 +69,14 @@ static void print_leftovers(const struct lbctl *lbctl, const json_t *document, c
 			text_string(item, "why"));
 }
 
+/* -1: not known */
+static json_int_t count_of(const json_t *connections)
+{
+	return connections ? text_number(connections, "tcp") + text_number(connections, "udp") +
+				     text_number(connections, "sctp")
+			   : -1;
+}
+
 /* plan */
 
 /* What the steps depend on. */
@@ -69,8 +84,6 @@ struct state {
 	bool running; /* kube-proxy */
 	bool rules;   /* of kube-proxy are here */
 	bool serving; /* sluiced answers */
-	bool pinned;
-	json_int_t connections; /* that kube-proxy's translations hold; -1: not known */
 };
 
 static void step(json_t *steps, const char *what, const char *command)
@@ -84,27 +97,22 @@ static json_t *steps_for(const struct state *state)
 
 	if (!state->running && !state->rules)
 		return steps;
-	if (!state->serving && state->connections)
+	if (!state->serving)
 		step(steps,
-		     "drain the node, or accept that connections to Services that are open "
-		     "now may break",
-		     "kubectl drain NODE --ignore-daemonsets");
+		     "start sluiced without setting masquerade: it starts in compatible, takes "
+		     "new connections at once, and leaves kube-proxy's conntrack those that it has",
+		     "sluiced --source kube --kubeconfig FILE --node-name NODE");
+	step(steps, "see that Services are programmed",
+	     "lbctl status && lbctl services && lbctl attach");
 	if (state->running)
 		step(steps,
-		     "stop kube-proxy on this node: label all others, then let it run on "
-		     "those only; its rules go on working as they are",
+		     "stop kube-proxy on this node: label all others, then let it run on those "
+		     "only",
 		     "kubectl label node OTHER sluice.dev/kube-proxy=yes && kubectl -n kube-system "
 		     "patch daemonset kube-proxy -p '{\"spec\":{\"template\":{\"spec\":"
 		     "{\"nodeSelector\":{\"sluice.dev/kube-proxy\":\"yes\"}}}}}'");
-	if (!state->serving)
-		step(steps, "start sluiced without setting masquerade: it starts in compatible",
-		     "sluiced --source kube --kubeconfig FILE --node-name NODE");
-	step(steps, "see that Services are programmed, and what is in the way",
-	     "lbctl status && lbctl services && lbctl attach && lbctl doctor");
-	if (state->rules || state->running)
-		step(steps, "remove kube-proxy's rules", "lbctl migrate cleanup");
-	if (!state->serving && state->connections)
-		step(steps, "let Pods in again", "kubectl uncordon NODE");
+	step(steps, "remove kube-proxy's rules", "lbctl migrate cleanup");
+	step(steps, "see what is in the way", "lbctl doctor");
 	return steps;
 }
 
@@ -193,17 +201,12 @@ static int run_plan(const struct lbctl *lbctl)
 	struct state state;
 	int error, code;
 
-	look(&migrate, false);
 	connections = migrate_connections(&error);
+	look(&migrate, false, count_of(connections) != 0);
 	state = (struct state) {
 		.running = json_is_true(json_object_get(running, "running")),
 		.rules = json_array_size(migrate.found),
 		.serving = status,
-		.pinned = status || is_pinned(lbctl),
-		.connections = connections ? text_number(connections, "tcp") +
-						     text_number(connections, "udp") +
-						     text_number(connections, "sctp")
-					   : -1,
 	};
 	steps = steps_for(&state);
 	plan = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:o?, s:s?, s:{s:b, s:b, s:s?}, s:o}",
@@ -211,7 +214,7 @@ static int run_plan(const struct lbctl *lbctl)
 			 running, "found", migrate.found, "kept", migrate.kept, "failed",
 			 migrate.failed, "connections", connections, "connectionsError",
 			 error ? strerror(-error) : NULL, "sluice", "serving", state.serving,
-			 "pinned", state.pinned, "masquerade",
+			 "pinned", state.serving || is_pinned(lbctl), "masquerade",
 			 json_string_value(text_find(status, "masquerade.mode")), "steps", steps);
 	code = plan ? output_document(lbctl, &verb_migrate_plan, plan)
 		    : lbctl_complain(lbctl, LBCTL_FAILED, "migrate plan: out of memory");
@@ -257,17 +260,19 @@ static void leave_out_failed(struct migrate *migrate)
 
 static int run_cleanup(const struct lbctl *lbctl)
 {
-	json_t *running = migrate_running(), *document;
+	json_t *running = migrate_running(), *connections, *document;
 	bool runs = json_is_true(json_object_get(running, "running"));
 	struct migrate migrate;
-	int code;
+	int code, error;
 
 	json_decref(running);
 	if (runs && !lbctl->force && !lbctl->dry_run)
 		return lbctl_complain(lbctl, LBCTL_FAILED,
 				      "migrate cleanup: kube-proxy runs on this node and would "
 				      "write its rules anew; stop it first, or use --force");
-	look(&migrate, !lbctl->dry_run);
+	connections = migrate_connections(&error);
+	look(&migrate, !lbctl->dry_run, count_of(connections) != 0);
+	json_decref(connections);
 	if (!lbctl->dry_run)
 		leave_out_failed(&migrate);
 	code = json_array_size(migrate.failed) ? LBCTL_FAILED : LBCTL_OK;
@@ -314,7 +319,11 @@ const struct verb verb_migrate_cleanup = {
 		"ipset. kubelet's chains stay, and a chain that others' chains jump to is named "
 		"and\n"
 		"stays. So does IPVS's table of virtual servers: ipvsadm --clear removes that.\n"
-		"Connections that conntrack translates live on: conntrack remembers them.\n"
+		"Connections that conntrack translates live on: where kube-proxy's tables of "
+		"nftables\n"
+		"were what it needs for that, empty ones of the name sluice-handover take their "
+		"place,\n"
+		"which a later cleanup removes.\n"
 		"\n"
 		"Refuses while kube-proxy runs on the node, but for --dry-run and --force.\n"
 		"\n"

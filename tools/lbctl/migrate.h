@@ -17,6 +17,7 @@
 
 struct migrate {
 	bool remove;	/* else only look */
+	bool holds;	/* conntrack translates connections, or that is not known */
 	json_t *found;	/* [ { where, what, chains, rules } ] */
 	json_t *kept;	/* [ { where, what, why } ]: kube-proxy's, but others use it */
 	json_t *failed; /* [ { where, why } ] */
@@ -26,6 +27,8 @@ void migrate_found(struct migrate *migrate, const char *where, const char *what,
 		   size_t rules);
 /* `where` as of what was found: of `where` or `what`, or both with ": " between. */
 void migrate_failed(struct migrate *migrate, const char *where, const char *why);
+
+void migrate_kept(struct migrate *migrate, const char *where, const char *what, const char *why);
 
 /* Each looks at one kind of rules, and removes them if that is asked for. */
 void migrate_nftables(struct migrate *migrate);
@@ -85,14 +88,14 @@ struct migrate_batch {
 	uint32_t seq;
 };
 
-/* A message with up to two texts and a number; `attribute` 0 leaves one out. */
+/* What a message has; `attribute` 0 leaves a part out. */
 struct migrate_message {
 	uint16_t type, flags;
 	uint8_t family;
 	struct {
 		uint16_t attribute;
 		const char *value;
-	} text[2];
+	} text[3];
 	struct {
 		uint16_t attribute;
 		uint64_t value;
@@ -101,6 +104,10 @@ struct migrate_message {
 		uint16_t attribute;
 		uint8_t value;
 	} byte;
+	struct {
+		uint16_t attribute, len;
+		const void *value;
+	} nested;
 };
 
 int migrate_batch_add(struct migrate_batch *batch, const struct migrate_message *message);

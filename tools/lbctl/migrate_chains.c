@@ -175,17 +175,16 @@ static void report_kept(const struct migrate_chains *chains, struct migrate *mig
 	for (size_t i = 0; i < chains->n_chains; i++) {
 		const struct migrate_chain *chain = &chains->chains[i];
 		const char *user = "?";
+		char what[128], why[128];
 
 		if (chain->fate != CHAIN_KEPT)
 			continue;
 		for (size_t k = 0; k < chains->n_jumps; k++)
 			if (&chains->chains[chains->jumps[k].to] == chain)
 				user = chains->chains[chains->jumps[k].from].name;
-		json_array_append_new(
-			migrate->kept,
-			json_pack("{s:s, s:o, s:o}", "where", where, "what",
-				  json_sprintf("table %s, chain %s", chain->table, chain->name),
-				  "why", json_sprintf("chain %s jumps to it", user)));
+		snprintf(what, sizeof(what), "table %s, chain %s", chain->table, chain->name);
+		snprintf(why, sizeof(why), "chain %s jumps to it", user);
+		migrate_kept(migrate, where, what, why);
 	}
 }
 

@@ -129,6 +129,9 @@ int migrate_batch_add(struct migrate_batch *batch, const struct migrate_message 
 		if (message->text[i].attribute)
 			put(text, message->text[i].attribute, message->text[i].value,
 			    strnlen(message->text[i].value, 127) + 1);
+	if (message->nested.attribute)
+		put(text, message->nested.attribute | NLA_F_NESTED, message->nested.value,
+		    message->nested.len);
 	if (message->number.attribute)
 		put(text, message->number.attribute, &number, sizeof(number));
 

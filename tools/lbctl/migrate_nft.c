@@ -11,6 +11,7 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/mem.h"
@@ -138,54 +139,130 @@ static int known(int error)
 	return error == -EPROTONOSUPPORT || error == -EINVAL || error == -EOPNOTSUPP ? 0 : error;
 }
 
-static int remove_table(uint8_t family)
+/*
+ * The kernel translates connections only as long as somebody has a chain of type
+ * nat in the family. kube-proxy's own may be the last ones: empty ones take their
+ * place while there are connections.
+ */
+#define HOLD "sluice-handover"
+
+static int add_hold(struct migrate_batch *batch, uint8_t family)
+{
+	static const struct {
+		const char *name;
+		uint32_t hook;
+		int32_t priority;
+	} chains[] = {
+		{ "prerouting", NF_INET_PRE_ROUTING, -100 },
+		{ "input", NF_INET_LOCAL_IN, 100 },
+		{ "output", NF_INET_LOCAL_OUT, -100 },
+		{ "postrouting", NF_INET_POST_ROUTING, 100 },
+	};
+	int r = migrate_batch_add(
+		batch, &(struct migrate_message) { .type = NFT(NFT_MSG_NEWTABLE),
+						   .flags = NLM_F_CREATE,
+						   .family = family,
+						   .text = { { NFTA_TABLE_NAME, HOLD } } });
+
+	for (size_t i = 0; i < SL_COUNT(chains) && !r; i++) {
+		const struct {
+			struct nlattr number_head;
+			uint32_t number;
+			struct nlattr priority_head;
+			uint32_t priority;
+		} hook = {
+			.number_head = { NLA_HDRLEN + sizeof(uint32_t), NFTA_HOOK_HOOKNUM },
+			.number = htobe32(chains[i].hook),
+			.priority_head = { NLA_HDRLEN + sizeof(uint32_t), NFTA_HOOK_PRIORITY },
+			.priority = htobe32((uint32_t)chains[i].priority),
+		};
+
+		r = migrate_batch_add(batch,
+				      &(struct migrate_message) {
+					      .type = NFT(NFT_MSG_NEWCHAIN),
+					      .flags = NLM_F_CREATE,
+					      .family = family,
+					      .text = { { NFTA_CHAIN_TABLE, HOLD },
+							{ NFTA_CHAIN_NAME, chains[i].name },
+							{ NFTA_CHAIN_TYPE, "nat" } },
+					      .nested = { NFTA_CHAIN_HOOK, sizeof(hook), &hook } });
+	}
+	return r;
+}
+
+/* In one transaction, so that translating never stops. */
+static int remove_table(uint8_t family, const char *table, bool hold)
 {
 	struct migrate_batch batch = {};
 	int r = migrate_batch_add(&batch,
 				  &(struct migrate_message) { .type = NFNL_MSG_BATCH_BEGIN });
 
+	if (r == 0 && hold)
+		r = add_hold(&batch, family);
 	if (r == 0)
-		r = migrate_batch_add(&batch,
-				      &(struct migrate_message) {
-					      .type = NFT(NFT_MSG_DELTABLE),
-					      .family = family,
-					      .text = { { NFTA_TABLE_NAME, "kube-proxy" } } });
-	return r ?: migrate_batch_send(&batch, true);
+		r = migrate_batch_add(&batch, &(struct migrate_message) {
+						      .type = NFT(NFT_MSG_DELTABLE),
+						      .family = family,
+						      .text = { { NFTA_TABLE_NAME, table } } });
+	if (r) {
+		free(batch.messages);
+		return r;
+	}
+	return migrate_batch_send(&batch, true);
 }
 
-static int has_table(const struct nlmsghdr *message, void *arg)
+struct tables {
+	bool kube_proxys, hold;
+};
+
+static int read_table(const struct nlmsghdr *message, void *arg)
 {
 	const struct nlattr *at[NFTA_TABLE_MAX + 1];
+	struct tables *tables = arg;
+	const char *name;
 
 	parse_message(at, SL_COUNT(at), message);
-	if (!strcmp(text_of(at[NFTA_TABLE_NAME]), "kube-proxy"))
-		*(bool *)arg = true;
+	name = text_of(at[NFTA_TABLE_NAME]);
+	tables->kube_proxys |= !strcmp(name, "kube-proxy");
+	tables->hold |= !strcmp(name, HOLD);
 	return 0;
+}
+
+static int look_at_table(struct migrate *migrate, uint8_t family, const char *where)
+{
+	struct count count = {}, rules = {};
+	int r = migrate_dump(NFT(NFT_MSG_GETCHAIN), family, count_begin, count_one, &count);
+
+	if (r == 0)
+		r = migrate_dump(NFT(NFT_MSG_GETRULE), family, count_begin, count_one, &rules);
+	if (r)
+		return r;
+	migrate_found(migrate, where, "table kube-proxy", count.chains, rules.rules);
+	return migrate->remove ? remove_table(family, "kube-proxy", migrate->holds) : 0;
 }
 
 void migrate_nftables(struct migrate *migrate)
 {
 	for (size_t i = 0; i < SL_COUNT(families); i++) {
 		uint8_t family = families[i].family;
-		struct count count = {}, rules = {};
-		bool there = false;
-		int r = migrate_dump(NFT(NFT_MSG_GETTABLE), family, NULL, has_table, &there);
+		const char *where = families[i].table;
+		struct tables tables = {};
+		int r = migrate_dump(NFT(NFT_MSG_GETTABLE), family, NULL, read_table, &tables);
 
-		if (r == 0 && there)
-			r = migrate_dump(NFT(NFT_MSG_GETCHAIN), family, count_begin, count_one,
-					 &count);
-		if (r == 0 && there)
-			r = migrate_dump(NFT(NFT_MSG_GETRULE), family, count_begin, count_one,
-					 &rules);
-		if (known(r) || !there) {
-			if (known(r))
-				migrate_failed(migrate, families[i].table, strerror(-r));
-			continue;
+		if (r == 0 && tables.kube_proxys)
+			r = look_at_table(migrate, family, where);
+		tables.hold |= tables.kube_proxys && migrate->remove && migrate->holds;
+		if (r == 0 && tables.hold && migrate->holds)
+			migrate_kept(migrate, where, "table " HOLD,
+				     "conntrack needs it for the connections that it translates; "
+				     "remove it with another migrate cleanup when they have ended");
+		else if (r == 0 && tables.hold) {
+			migrate_found(migrate, where, "table " HOLD, 0, 0);
+			if (migrate->remove)
+				r = remove_table(family, HOLD, false);
 		}
-		migrate_found(migrate, families[i].table, "table kube-proxy", count.chains,
-			      rules.rules);
-		if (migrate->remove && (r = remove_table(family)))
-			migrate_failed(migrate, families[i].table, strerror(-r));
+		if (known(r))
+			migrate_failed(migrate, where, strerror(-r));
 	}
 }
 

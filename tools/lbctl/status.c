@@ -92,6 +92,17 @@ static void print_masquerade(FILE *out, const json_t *status)
 	fprintf(out, "Masquerade:  %s (%s)\n", text_string(status, "masquerade.mode"), why);
 }
 
+/* Whose connections live beside ours; nothing where there is nobody. */
+static void print_handover(FILE *out, const json_t *status)
+{
+	const char *handover = text_string(status, "handover");
+
+	if (!strcmp(handover, "fromKubeProxy"))
+		fputs("Handover:    what conntrack translates for kube-proxy is left to it\n", out);
+	else if (!strcmp(handover, "toKubeProxy"))
+		fputs("Handover:    new connections are kube-proxy's; what is open goes on\n", out);
+}
+
 static void print_programmed(FILE *out, const json_t *status)
 {
 	const json_t *programmed = text_find(status, "programmed");
@@ -146,6 +157,7 @@ static int print(const struct lbctl *lbctl, const json_t *status)
 	print_daemon(lbctl->out, status);
 	print_source(lbctl->out, status);
 	print_masquerade(lbctl->out, status);
+	print_handover(lbctl->out, status);
 	print_programmed(lbctl->out, status);
 	print_latency(lbctl->out, status);
 	print_idle(lbctl->out, status);
