@@ -136,13 +136,12 @@ def test_a_handover_is_over_when_the_last_connection_is(net):
     net.daemon.stop()
     net.daemon.cleanup()
     write_rules(net)
-    net[plan.CLIENT].open(key="last", proto="tcp", to=net.web.vip[4], port=80)
+    held(net[plan.CLIENT].hold(key="last", count=1, proto="tcp", to=net.web.vip[4], port=80), 1)
     net.daemon.start()
     net.daemon.lbctl("migrate", "cleanup")
-    answered(net[plan.CLIENT].say(key="last"), set(PODS))
+    echo_on(net[plan.CLIENT], ["last"])
     assert handover(net) == "fromKubeProxy"
-    net[plan.CLIENT].hang_up(key="last")
-    in_node(net, "nft", "flush", "ruleset")
+    held(net[plan.CLIENT].release(key="last"), 1)
     eventually(lambda: handover(net) == "none", 30, "the handover is over")
 
 

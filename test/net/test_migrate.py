@@ -313,13 +313,14 @@ def test_connections_outlive_the_rules_that_translate_them(start):
     assert process.stdout.readline() == "ready\n"
     code, cleanup, _ = migrate("cleanup")
     assert (code, found(cleanup)) == (0, {("nftables ip", "table kube-proxy"): (1, 1)})
-    assert [item["what"] for item in cleanup["kept"]] == ["table sluice-handover"]
+    assert [item["what"] for item in cleanup["kept"]] == ["table sluice-handover"] * 2
     process.stdin.write("still there\n")
     process.stdin.flush()
     assert process.stdout.readline() == "still there\n"
-    assert inside("nft", "list", "tables") == "table ip sluice-handover\n"
+    assert inside("nft", "list", "tables") == "table ip sluice-handover\ntable ip6 sluice-handover\n"
     process.kill()
     process.wait()
-    assert found(migrate("plan")[1]) == {("nftables ip", "table sluice-handover"): (0, 0)}
+    assert found(migrate("plan")[1]) == {
+        (f"nftables {family}", "table sluice-handover"): (0, 0) for family in ("ip", "ip6")}
     assert migrate("cleanup")[0] == 0
     assert inside("nft", "list", "tables") == ""

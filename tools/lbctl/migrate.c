@@ -45,6 +45,13 @@ static void look(struct migrate *migrate, bool removing, bool holds)
 	migrate_ipvs(migrate);
 }
 
+static void forget(struct migrate *migrate)
+{
+	json_decref(migrate->found);
+	json_decref(migrate->kept);
+	json_decref(migrate->failed);
+}
+
 static void print_leftovers(const struct lbctl *lbctl, const json_t *document, const char *verb)
 {
 	const json_t *item;
@@ -271,8 +278,20 @@ static int run_cleanup(const struct lbctl *lbctl)
 				      "migrate cleanup: kube-proxy runs on this node and would "
 				      "write its rules anew; stop it first, or use --force");
 	connections = migrate_connections(&error);
-	look(&migrate, !lbctl->dry_run, count_of(connections) != 0);
+	look(&migrate, false, count_of(connections) != 0);
 	json_decref(connections);
+	if (!lbctl->dry_run) {
+		error = migrate.holds && json_array_size(migrate.found) ? migrate_hold() : 0;
+		if (error) {
+			forget(&migrate);
+			return lbctl_complain(lbctl, LBCTL_FAILED,
+					      "migrate cleanup: table sluice-handover, without "
+					      "which connections would break: %s",
+					      strerror(-error));
+		}
+		forget(&migrate);
+		look(&migrate, true, migrate.holds);
+	}
 	if (!lbctl->dry_run)
 		leave_out_failed(&migrate);
 	code = json_array_size(migrate.failed) ? LBCTL_FAILED : LBCTL_OK;
@@ -321,7 +340,7 @@ const struct verb verb_migrate_cleanup = {
 		"stays. So does IPVS's table of virtual servers: ipvsadm --clear removes that.\n"
 		"Connections that conntrack translates live on: where kube-proxy's tables of "
 		"nftables\n"
-		"were what it needs for that, empty ones of the name sluice-handover take their "
+		"were what it needs for that, idle ones of the name sluice-handover take their "
 		"place,\n"
 		"which a later cleanup removes.\n"
 		"\n"

@@ -36,6 +36,12 @@ void migrate_iptables_nft(struct migrate *migrate);
 void migrate_iptables_legacy(struct migrate *migrate);
 void migrate_ipvs(struct migrate *migrate);
 
+/*
+ * Makes the kernel go on with what conntrack translates when all else that asks
+ * for it is removed; migrate_nftables() finds and undoes that. 0 or -errno.
+ */
+int migrate_hold(void);
+
 /* migrate_chains.c: the chains of one iptables, pure. */
 
 enum chain_fate { CHAIN_OTHERS, CHAIN_REMOVED, CHAIN_KEPT };

@@ -141,10 +141,43 @@ static int known(int error)
 
 /*
  * The kernel translates connections only as long as somebody has a chain of type
- * nat in the family. kube-proxy's own may be the last ones: empty ones take their
- * place while there are connections.
+ * nat in the family, and looks at packets for it only as long as a rule asks for
+ * conntrack. kube-proxy's own may be the last ones: a table that does no more
+ * takes their place while there are connections.
  */
 #define HOLD "sluice-handover"
+
+/* "ct state", compared with nothing. */
+static int add_hold_rule(struct migrate_batch *batch, uint8_t family)
+{
+	const struct {
+		struct nlattr element, name_head;
+		char name[4];
+		struct nlattr data, to_head;
+		uint32_t to;
+		struct nlattr key_head;
+		uint32_t key;
+	} ct = {
+		.element = { sizeof(ct), NFTA_LIST_ELEM | NLA_F_NESTED },
+		.name_head = { NLA_HDRLEN + sizeof("ct"), NFTA_EXPR_NAME },
+		.name = "ct",
+		.data = { NLA_HDRLEN + 2 * (NLA_HDRLEN + sizeof(uint32_t)),
+			  NFTA_EXPR_DATA | NLA_F_NESTED },
+		.to_head = { NLA_HDRLEN + sizeof(uint32_t), NFTA_CT_DREG },
+		.to = htobe32(NFT_REG_1),
+		.key_head = { NLA_HDRLEN + sizeof(uint32_t), NFTA_CT_KEY },
+		.key = htobe32(NFT_CT_STATE),
+	};
+
+	return migrate_batch_add(
+		batch,
+		&(struct migrate_message) {
+			.type = NFT(NFT_MSG_NEWRULE),
+			.flags = NLM_F_CREATE | NLM_F_APPEND,
+			.family = family,
+			.text = { { NFTA_RULE_TABLE, HOLD }, { NFTA_RULE_CHAIN, "prerouting" } },
+			.nested = { NFTA_RULE_EXPRESSIONS, sizeof(ct), &ct } });
+}
 
 static int add_hold(struct migrate_batch *batch, uint8_t family)
 {
@@ -187,18 +220,15 @@ static int add_hold(struct migrate_batch *batch, uint8_t family)
 							{ NFTA_CHAIN_TYPE, "nat" } },
 					      .nested = { NFTA_CHAIN_HOOK, sizeof(hook), &hook } });
 	}
-	return r;
+	return r ?: add_hold_rule(batch, family);
 }
 
-/* In one transaction, so that translating never stops. */
-static int remove_table(uint8_t family, const char *table, bool hold)
+static int remove_table(uint8_t family, const char *table)
 {
 	struct migrate_batch batch = {};
 	int r = migrate_batch_add(&batch,
 				  &(struct migrate_message) { .type = NFNL_MSG_BATCH_BEGIN });
 
-	if (r == 0 && hold)
-		r = add_hold(&batch, family);
 	if (r == 0)
 		r = migrate_batch_add(&batch, &(struct migrate_message) {
 						      .type = NFT(NFT_MSG_DELTABLE),
@@ -238,7 +268,36 @@ static int look_at_table(struct migrate *migrate, uint8_t family, const char *wh
 	if (r)
 		return r;
 	migrate_found(migrate, where, "table kube-proxy", count.chains, rules.rules);
-	return migrate->remove ? remove_table(family, "kube-proxy", migrate->holds) : 0;
+	return migrate->remove ? remove_table(family, "kube-proxy") : 0;
+}
+
+static int hold(uint8_t family)
+{
+	struct migrate_batch batch = {};
+	struct tables tables = {};
+	int r = migrate_dump(NFT(NFT_MSG_GETTABLE), family, NULL, read_table, &tables);
+
+	if (r || tables.hold)
+		return r;
+	r = migrate_batch_add(&batch, &(struct migrate_message) { .type = NFNL_MSG_BATCH_BEGIN });
+	if (r == 0)
+		r = add_hold(&batch, family);
+	if (r) {
+		free(batch.messages);
+		return r;
+	}
+	return migrate_batch_send(&batch, true);
+}
+
+int migrate_hold(void)
+{
+	for (size_t i = 0; i < SL_COUNT(families); i++) {
+		int r = known(hold(families[i].family));
+
+		if (r)
+			return r;
+	}
+	return 0;
 }
 
 void migrate_nftables(struct migrate *migrate)
@@ -251,7 +310,6 @@ void migrate_nftables(struct migrate *migrate)
 
 		if (r == 0 && tables.kube_proxys)
 			r = look_at_table(migrate, family, where);
-		tables.hold |= tables.kube_proxys && migrate->remove && migrate->holds;
 		if (r == 0 && tables.hold && migrate->holds)
 			migrate_kept(migrate, where, "table " HOLD,
 				     "conntrack needs it for the connections that it translates; "
@@ -259,7 +317,7 @@ void migrate_nftables(struct migrate *migrate)
 		else if (r == 0 && tables.hold) {
 			migrate_found(migrate, where, "table " HOLD, 0, 0);
 			if (migrate->remove)
-				r = remove_table(family, HOLD, false);
+				r = remove_table(family, HOLD);
 		}
 		if (known(r))
 			migrate_failed(migrate, where, strerror(-r));
