@@ -15,6 +15,10 @@
 /* Services that failed are tried again after this, and later and later. */
 #define RETRY_MS     5000
 #define RETRY_MS_MAX 60000
+/* So many of them at a time: who waits for room must not cost more than that. */
+#define RETRIED_AT_ONCE 256
+/* Room came in the tables: they need not wait for longer than this. */
+#define ROOM_MS 1000
 /* So many failures of one pass are told one by one. */
 #define TOLD_MAX 10
 /* A Node that never comes must not keep the services from working (S-250). */
@@ -33,10 +37,10 @@ struct sync {
 	bool node_waited;
 	bool addresses_failed; /* the last time they were told */
 	bool synced;
-	bool full;     /* this pass tries all services that failed again */
 	bool all;      /* this pass goes over all services */
-	size_t failed; /* services that are not as they should be */
-	size_t failed_now;
+	size_t told;   /* failures in this pass */
+	size_t failed; /* services that failed when the last pass ended */
+	bool retried;  /* this pass has failed ones in it */
 	struct runs runs;
 };
 
@@ -129,25 +133,24 @@ static void apply(struct sync *sync, const struct store_service *s)
 {
 	sl_auto(resolved) wanted = NULL;
 	char error[512] = "";
+	bool written;
 	int r = resolve_service(s->namespace_, s->name, s->service, s->slices, s->n_slices,
 				&sync->node, &sync->facts.resolve, &wanted);
 
 	if (r == 0)
 		r = tables_apply(sync->options.tables, wanted, s->received_ns, error);
+	written = r > 0;
 	if (r >= 0)
 		r = checks_programmed(sync->options.checks, wanted);
 	if (r < 0 && !*error)
 		snprintf(error, sizeof(error), "Service %s/%s: %s", s->namespace_, s->name,
 			 strerror(-r));
-	if (r < 0) {
-		/* Another try fails for the same reason. */
-		bool told = !sync->full && sync->failed_now < TOLD_MAX;
-
-		log_message(told ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "sync: %s", error);
-		sync->failed_now++;
-		return;
-	}
-	for (size_t i = 0; i < s->n_triggers; i++)
+	/* Another try that fails has been told. */
+	if (r < 0 && s->state != STORE_FAILED)
+		log_message(sync->told++ < TOLD_MAX ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "sync: %s",
+			    error);
+	store_outcome(sync->options.store, s, r < 0 ? error : NULL, written);
+	for (size_t i = 0; r >= 0 && i < s->n_triggers; i++)
 		runs_programmed(&sync->runs, s->triggers[i].family == 6 ? RUNS_IPV6 : RUNS_IPV4,
 				s->triggers[i].when_ns);
 }
@@ -162,15 +165,18 @@ static bool ready(const struct sync *sync)
 
 static void count_failed(struct sync *sync)
 {
-	size_t failed = sync->failed_now + (sync->full ? 0 : sync->failed);
+	size_t failed = store_failed(sync->options.store);
 
-	if (failed && (sync->full ? failed != sync->failed : sync->failed_now > TOLD_MAX))
+	if (sync->told > TOLD_MAX)
 		log_error("sync: Services that can't be programmed number=%zu", failed);
 	if (!failed && sync->failed)
 		log_info("sync: all Services are programmed again");
+	/* Some had room: so may the next of them. */
+	if (sync->retried && failed < sync->failed)
+		sync->retry_ms = 0;
 	sync->failed = failed;
-	sync->failed_now = 0;
-	sync->full = false;
+	sync->retried = false;
+	sync->told = 0;
 }
 
 static void finish_pass(struct sync *sync)
@@ -192,14 +198,29 @@ static void on_retry(uv_timer_t *timer)
 {
 	struct sync *sync = timer->data;
 
-	sync->retry_ms = sync->retry_ms * 2 < RETRY_MS_MAX ? sync->retry_ms * 2 : RETRY_MS_MAX;
+	if (sync->retry_ms < sync->options.retry_ms)
+		sync->retry_ms = sync->options.retry_ms;
+	else
+		sync->retry_ms =
+			sync->retry_ms * 2 < RETRY_MS_MAX ? sync->retry_ms * 2 : RETRY_MS_MAX;
 	if (sync->addresses_failed && knows_node(sync))
 		read_node(sync, true);
 	if (sync->failed) {
-		sync->full = sync->all = true;
-		store_touch_all(sync->options.store);
+		sync->retried = true;
+		store_touch_failed(sync->options.store, RETRIED_AT_ONCE);
 	}
 	sync_kick(sync);
+}
+
+/* What waited for a grace period can be used again. */
+static void on_room(void *context)
+{
+	struct sync *sync = context;
+	uint64_t ms = sync->options.retry_ms < ROOM_MS ? sync->options.retry_ms : ROOM_MS;
+
+	if (sync->failed && uv_is_active((uv_handle_t *)sync->retry) &&
+	    uv_timer_get_due_in(sync->retry) > ms)
+		uv_timer_start(sync->retry, on_retry, ms, 0);
 }
 
 /* What changes meanwhile must not put the retry off. */
@@ -286,6 +307,7 @@ struct sync *sync_new(const struct sync_options *options)
 	sync->idle->data = sync;
 	sync->retry->data = sync;
 	sync->node_wait->data = sync;
+	tables_on_room(options->tables, on_room, sync);
 	if (options->config->source == CONFIG_KUBE)
 		uv_timer_start(sync->node_wait, on_node_wait, NODE_WAIT_MS, 0);
 	return sl_take(sync);
@@ -300,6 +322,7 @@ void sync_free(struct sync *sync)
 {
 	if (!sync)
 		return;
+	tables_on_room(sync->options.tables, NULL, NULL);
 	if (sync->idle) {
 		uv_close((uv_handle_t *)sync->idle, on_closed);
 		uv_close((uv_handle_t *)sync->retry, on_closed);

@@ -27,6 +27,7 @@ void entry_free(struct entry *entry)
 	service_free(entry->service);
 	free(entry->slices);
 	free(entry->triggers);
+	free(entry->why);
 	free(entry);
 }
 

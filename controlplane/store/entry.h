@@ -22,6 +22,9 @@ struct entry {
 	size_t n_triggers, triggers_room;
 	bool changed;	    /* is in the queue of changed entries */
 	struct entry *next; /* in that queue, or in the list of the dead */
+	int64_t changed_at; /* wall clock, of that first change */
+	int64_t settled_at; /* since when it is programmed, or fails; 0: neither yet */
+	char *why;	    /* it fails; NULL: it does not */
 };
 
 /* Returns NULL without memory. */

@@ -25,6 +25,15 @@ enum object_kind {
 	OBJECT_KIND_MAX,
 };
 
+/*
+ * metadata.resourceVersion, which is a decimal number since Kubernetes 1.35 and
+ * was one before; 0: none, or no number. It is no part of what an object says.
+ */
+struct object_version {
+	uint64_t latest;
+	uint64_t programmed; /* the last one that was in force; kept by the store */
+};
+
 /* An address with its family (4 or 6). */
 struct object_address {
 	struct sl_addr addr;
@@ -73,6 +82,7 @@ struct service {
 	enum sl_leave leave;
 	uint32_t drain_s;	/* with SL_LEAVE_DRAIN; else 0 */
 	bool ranges_everywhere; /* source_ranges hold for node ports and external IPs too */
+	struct object_version version;
 };
 
 struct slice_port {
@@ -102,6 +112,7 @@ struct slice {
 	size_t n_endpoints;
 	/* When what changed it happened, in ns since 1970; 0: not said (S-235). */
 	int64_t triggered_ns;
+	struct object_version version;
 };
 
 /* That of a slice that changed. */

@@ -361,6 +361,7 @@ int service_parse(const json_t *json, struct service **ret, char error[OBJECT_ER
 		err = annotations_read(&reader, &metadata, service);
 	if (err)
 		return err;
+	service->version.latest = reader_version(&metadata);
 	reader_end(&reader);
 	*ret = sl_take(service);
 	return 0;

@@ -287,6 +287,7 @@ int slice_parse(const json_t *json, struct slice **ret, char error[OBJECT_ERROR_
 		err = read_endpoints(&reader, &root, slice);
 	if (err)
 		return err;
+	slice->version.latest = reader_version(&metadata);
 	reader_end(&reader);
 	*ret = sl_take(slice);
 	return 0;

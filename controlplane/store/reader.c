@@ -87,6 +87,19 @@ void reader_note(struct reader *reader, const struct field *field, const char *f
 	va_end(args);
 }
 
+uint64_t reader_version(const struct field *metadata)
+{
+	const char *text = json_string_value(json_object_get(metadata->json, "resourceVersion"));
+	unsigned long long version;
+	char *end;
+
+	if (!text || *text < '1' || *text > '9')
+		return 0;
+	errno = 0;
+	version = strtoull(text, &end, 10);
+	return errno || *end ? 0 : version;
+}
+
 void reader_end(struct reader *reader)
 {
 	size_t n = strlen(reader->error);

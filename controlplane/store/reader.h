@@ -75,6 +75,9 @@ void reader_note(struct reader *reader, const struct field *field, const char *f
 int reader_begin(struct reader *reader, const char *kind, bool namespaced, const json_t *json,
 		 char error[OBJECT_ERROR_MAX], struct field *ret_root, struct field *ret_metadata);
 
+/* metadata.resourceVersion, 0 if it is no number. */
+uint64_t reader_version(const struct field *metadata);
+
 /* Ends a successful read: completes the line about what was skipped. */
 void reader_end(struct reader *reader);
 

@@ -3,34 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "controlplane/store/cluster.h"
-#include "controlplane/store/entry.h"
+#include <time.h>
+
 #include "controlplane/store/equal.h"
-#include "controlplane/store/store.h"
-#include "controlplane/store/table.h"
-
-struct held_slice {
-	struct slice *slice;
-	struct entry *entry; /* NULL if the slice names no Service */
-	uint64_t hash;
-	uint32_t round;
-};
-
-struct store {
-	struct table entries; /* of struct entry, by the name of the Service */
-	struct table slices;  /* of struct held_slice, by the name of the slice */
-	struct cluster cluster;
-	size_t n_services;
-	struct entry *first_changed, *last_changed;
-	/* Taken and out of the table; what was taken stays valid for a while. */
-	struct entry *dead;
-	const struct entry **sorted; /* room for all of `entries` */
-	size_t sorted_room;
-	uint32_t round[OBJECT_KIND_MAX];
-	bool listed[OBJECT_KIND_MAX];
-	uint64_t received_ns;
-	struct store_changes changes;
-};
+#include "controlplane/store/store_private.h"
 
 struct key {
 	const char *namespace_, *name;
@@ -92,12 +68,13 @@ void store_free(struct store *store)
 	free(store);
 }
 
-static void mark_changed(struct store *store, struct entry *entry)
+void store_mark_changed(struct store *store, struct entry *entry)
 {
 	if (entry->changed)
 		return;
 	entry->changed = true;
 	entry->received_ns = store->received_ns;
+	entry->changed_at = time(NULL);
 	entry->next = NULL;
 	if (store->last_changed)
 		store->last_changed->next = entry;
@@ -111,7 +88,7 @@ static void note_service(struct store *store, struct entry *entry)
 	store->changes.services++;
 	store->changes.services_pending += !entry->service_waits;
 	entry->service_waits = true;
-	mark_changed(store, entry);
+	store_mark_changed(store, entry);
 }
 
 static void note_slice(struct store *store, struct entry *entry)
@@ -137,7 +114,7 @@ static int sorted_reserve(struct store *store)
 		return 0;
 
 	size_t room = store->sorted_room ? store->sorted_room * 2 : 16;
-	const struct entry **sorted = realloc(store->sorted, room * sizeof(*sorted));
+	struct entry **sorted = realloc(store->sorted, room * sizeof(*sorted));
 
 	if (!sorted)
 		return -ENOMEM;
@@ -162,6 +139,13 @@ static struct entry *entry_get(struct store *store, const struct key *key)
 	return sl_take(entry);
 }
 
+struct entry *store_entry(const struct store *store, const char *namespace_, const char *name)
+{
+	struct key key = { namespace_, name };
+
+	return table_find(&store->entries, key_hash(&key), entry_has_key, &key);
+}
+
 /* Takes back an entry_get() whose purpose failed. */
 static void entry_unget(struct store *store, struct entry *entry)
 {
@@ -169,6 +153,14 @@ static void entry_unget(struct store *store, struct entry *entry)
 		return;
 	table_remove(&store->entries, entry->hash, entry);
 	entry_free(entry);
+}
+
+/* An object that says the same has come: it is in force if the old one is. */
+static void follow_version(struct object_version *version, const struct object_version *came)
+{
+	if (version->programmed == version->latest)
+		version->programmed = came->latest;
+	version->latest = came->latest;
 }
 
 int store_put_service(struct store *store, struct service *service_)
@@ -181,9 +173,13 @@ int store_put_service(struct store *store, struct service *service_)
 	if (!entry)
 		return -ENOMEM;
 	entry->round = store->round[OBJECT_SERVICE];
-	if (entry->service && service_equal(entry->service, service))
+	if (entry->service && service_equal(entry->service, service)) {
+		follow_version(&entry->service->version, &service->version);
 		return 0;
-	if (!entry->service)
+	}
+	if (entry->service)
+		service->version.programmed = entry->service->version.programmed;
+	else
 		store->n_services++;
 	service_free(entry->service);
 	entry->service = sl_take(service);
@@ -200,7 +196,7 @@ static void detach(struct store *store, struct held_slice *held)
 
 	entry_remove_slice(entry, held->slice);
 	held->entry = NULL;
-	mark_changed(store, entry);
+	store_mark_changed(store, entry);
 }
 
 /* The entry has room. */
@@ -208,7 +204,7 @@ static void attach(struct store *store, struct held_slice *held, struct entry *e
 {
 	entry_add_slice(entry, held->slice);
 	held->entry = entry;
-	mark_changed(store, entry);
+	store_mark_changed(store, entry);
 }
 
 /* Finds or makes the place for a slice of this name. NULL without memory. */
@@ -260,6 +256,7 @@ int store_put_slice(struct store *store, struct slice *slice_)
 
 	bury_dead(store);
 	if (held && slice_equal(held->slice, slice)) {
+		follow_version(&held->slice->version, &slice->version);
 		held->round = store->round[OBJECT_SLICE];
 		return 0;
 	}
@@ -273,6 +270,8 @@ int store_put_slice(struct store *store, struct slice *slice_)
 		return -ENOMEM;
 	}
 	detach(store, held);
+	if (held->slice)
+		slice->version.programmed = held->slice->version.programmed;
 	slice_free(held->slice);
 	held->slice = sl_take(slice);
 	held->round = store->round[OBJECT_SLICE];
@@ -437,8 +436,10 @@ void store_received(struct store *store, uint64_t when_ns)
 	store->received_ns = when_ns;
 }
 
-static struct store_service view(const struct entry *entry)
+struct store_service store_view(struct entry *entry)
 {
+	bool pending = entry->changed || !entry->settled_at;
+
 	return (struct store_service) {
 		.namespace_ = entry->namespace_,
 		.name = entry->name,
@@ -448,6 +449,12 @@ static struct store_service view(const struct entry *entry)
 		.received_ns = entry->received_ns,
 		.triggers = entry->triggers,
 		.n_triggers = entry->n_triggers,
+		.state = entry->why ? STORE_FAILED
+			 : pending  ? STORE_PENDING
+				    : STORE_PROGRAMMED,
+		.since = pending && !entry->why ? entry->changed_at : entry->settled_at,
+		.why = entry->why,
+		.entry = entry,
 	};
 }
 
@@ -462,10 +469,11 @@ bool store_next_changed(struct store *store, struct store_service *ret)
 		store->last_changed = NULL;
 	entry->next = NULL;
 	entry->changed = false;
-	*ret = view(entry);
+	*ret = store_view(entry);
 	note_taken(store, entry);
 	if (entry_is_empty(entry)) {
 		table_remove(&store->entries, entry->hash, entry);
+		store->n_failed -= entry->why != NULL;
 		entry->next = store->dead;
 		store->dead = entry;
 	}
@@ -478,7 +486,7 @@ void store_touch_all(struct store *store)
 		struct entry *entry = store->entries.items[i].item;
 
 		if (entry->service)
-			mark_changed(store, entry);
+			store_mark_changed(store, entry);
 	}
 }
 
@@ -541,7 +549,7 @@ void store_each(const struct store *store,
 	size_t n = 0;
 
 	for (size_t i = 0; i < store->entries.n; i++) {
-		const struct entry *entry = store->entries.items[i].item;
+		struct entry *entry = store->entries.items[i].item;
 
 		if (entry->service)
 			store->sorted[n++] = entry;
@@ -549,7 +557,7 @@ void store_each(const struct store *store,
 	if (n)
 		qsort(store->sorted, n, sizeof(*store->sorted), compare_names);
 	for (size_t i = 0; i < n; i++) {
-		struct store_service service = view(store->sorted[i]);
+		struct store_service service = store_view(store->sorted[i]);
 
 		each(context, &service);
 	}

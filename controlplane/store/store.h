@@ -58,6 +58,13 @@ bool store_listed(const struct store *store, enum object_kind kind);
  */
 void store_received(struct store *store, uint64_t when_ns);
 
+/* What became of a Service. */
+enum store_state {
+	STORE_PENDING,	  /* a change of it waits to be programmed */
+	STORE_PROGRAMMED, /* the tables say what it says */
+	STORE_FAILED,	  /* it could not be programmed; what was before is in force */
+};
+
 /* Everything known of one Service; valid until the store changes. */
 struct store_service {
 	const char *namespace_;
@@ -69,6 +76,10 @@ struct store_service {
 	/* Of slices that changed since; those of a family went with a removed slice. */
 	const struct trigger *triggers;
 	size_t n_triggers;
+	enum store_state state;
+	int64_t since;	     /* wall clock, in s: when it came into this state */
+	const char *why;     /* it failed, else NULL */
+	struct entry *entry; /* the store's own */
 };
 
 /*
@@ -79,6 +90,28 @@ bool store_next_changed(struct store *store, struct store_service *ret);
 
 /* Marks every Service as changed: the node or the configuration did. */
 void store_touch_all(struct store *store);
+
+/*
+ * Keeps what came of programming a Service that store_next_changed() gave, to
+ * be told before the store changes: it failed for the reason `why`, or, with
+ * NULL, is programmed; `written` says that this changed the tables.
+ */
+void store_outcome(struct store *store, const struct store_service *service, const char *why,
+		   bool written);
+
+/* Services that failed. */
+size_t store_failed(const struct store *store);
+
+/* Marks up to `max` Services that failed as changed, each in its turn. */
+void store_touch_failed(struct store *store, size_t max);
+
+/* Finds a Service by name; false if there is no object of it. */
+bool store_find(const struct store *store, const char *namespace_, const char *name,
+		struct store_service *ret);
+
+/* Calls `each` for the Services in a state, in no order, until it returns false. */
+void store_each_in(const struct store *store, enum store_state state,
+		   bool (*each)(void *context, const struct store_service *service), void *context);
 
 /* The node, or NULL. */
 const struct node *store_node(const struct store *store);

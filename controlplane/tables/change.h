@@ -3,7 +3,8 @@
 
 /*
  * A change of one service port: prepared beside what packets use, so that it
- * can still fail and leave no trace; then committed, which can't fail.
+ * can still fail and leave no trace; then committed, which can't fail
+ * but for frontends that the kernel refuses: those wait for claims_retry().
  */
 
 #include "controlplane/tables/state.h"
@@ -28,6 +29,8 @@ struct change {
 	struct claim **claims;
 	uint8_t *kinds;
 	size_t n_claims;
+
+	int err; /* of change_commit(): a frontend could not be written */
 };
 
 /*

@@ -14,6 +14,7 @@ struct claims {
 	struct address_bits *bits;
 	struct chain chain;
 	uint32_t keys4, keys6; /* different keys claimed, at most what the maps hold */
+	uint32_t failed;       /* claims with an `err` */
 	uint64_t next_order;
 };
 
@@ -216,22 +217,38 @@ static void write_owner(struct claims *claims, struct claim *claim)
 	uint64_t value = value_of(claim);
 	int err;
 
+	claims->failed -= claim->err != 0;
+	claim->err = 0;
 	if (claim->value == value)
 		return;
 	err = claim->value ? store(claims, &claim->key, value) : -ENOENT;
 	if (err == -ENOENT)
 		err = insert(claims, &claim->key, value);
 	if (err) {
-		/* The claim keeps its old value, so the next change tries again. */
+		/* The claim keeps its old value: see claims_retry(). */
 		char text[IP_TEXT_MAX];
 
 		log_error(
 			"tables: map %s: %s: %s", datapath_map_name(map_of(claim->key.family)),
 			ip_format_port(&claim->key.addr, claim->key.family, claim->key.port, text),
 			strerror(-err));
+		claim->err = (int16_t)err;
+		claims->failed++;
 		return;
 	}
 	claim->value = value;
+}
+
+static void retry_one(void *context, struct claim *claim)
+{
+	if (claim->err)
+		write_owner(context, claim);
+}
+
+void claims_retry(struct claims *claims)
+{
+	if (claims->failed > 0)
+		claims_each(claims, retry_one, claims);
 }
 
 const struct claim *claims_activate(struct claims *claims, struct claim *claim)
@@ -309,6 +326,7 @@ void claims_release(struct claims *claims, struct claim *claim,
 	    address_bits_leave(claims->bits, bitmap, slot))
 		left(context, bitmap, slot);
 	chain_remove(&claims->chain, &claim->link);
+	claims->failed -= claim->err != 0;
 	if (!next_on(claims, &claim->key, NULL))
 		--*keys_of(claims, claim->key.family);
 	free(claim);

@@ -41,6 +41,7 @@ struct claim {
 	uint8_t kind;	    /* enum sl_kind */
 	uint8_t state;	    /* enum claim_state */
 	bool mark;	    /* the holder's, for finding what it no longer wants */
+	int16_t err;	    /* the map could not be made to say what it should, -errno */
 	uint64_t order;	    /* the lower, the older */
 	uint64_t value;	    /* what the map has, 0: nothing */
 };
@@ -73,6 +74,9 @@ const struct claim *claims_activate(struct claims *claims, struct claim *claim);
 
 /* Changes the kind, and makes the map say what it should. True if it did not. */
 bool claims_refresh(struct claims *claims, struct claim *claim, uint8_t kind);
+
+/* Tries again for the keys that could not be written; cheap when there are none. */
+void claims_retry(struct claims *claims);
 
 /* Ends a claim in any state and frees it. `left` is called with a bit that has
  * no user any more (see address_bits_leave()). */

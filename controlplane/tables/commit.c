@@ -162,6 +162,8 @@ static bool commit_claims(struct tables *tables, struct change *change)
 			written = claims_refresh(tables->claims, c, change->kinds[i]) || written;
 		}
 	}
+	for (size_t i = 0; i < change->n_claims && !change->err; i++)
+		change->err = change->claims[i]->err;
 	for (size_t i = 0; i < port->n_claims; i++) {
 		if (!port->claims[i]->mark) {
 			claims_release(tables->claims, port->claims[i], state_bit_left, tables);

@@ -17,6 +17,7 @@ struct batch {
 struct grace {
 	uv_loop_t *loop;
 	void (*done)(void *context, const struct grace_item *item);
+	void (*over)(void *context);
 	void *context;
 	uv_work_t work;
 	struct batch waiting; /* for the next wait */
@@ -39,7 +40,7 @@ static int make_maps(struct grace *grace)
 }
 
 int grace_new(uv_loop_t *loop, void (*done)(void *context, const struct grace_item *item),
-	      void *context, struct grace **ret)
+	      void (*over)(void *context), void *context, struct grace **ret)
 {
 	sl_auto(grace) grace = calloc(1, sizeof(*grace));
 	int err;
@@ -48,6 +49,7 @@ int grace_new(uv_loop_t *loop, void (*done)(void *context, const struct grace_it
 		return -ENOMEM;
 	grace->loop = loop;
 	grace->done = done;
+	grace->over = over;
 	grace->context = context;
 	grace->outer = grace->inner = -1;
 	grace->work.data = grace;
@@ -137,6 +139,7 @@ static void worked(uv_work_t *request, int status)
 		free(batch->items[i].data);
 	}
 	batch->n = 0;
+	grace->over(grace->context);
 	grace_start(grace);
 }
 

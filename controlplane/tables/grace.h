@@ -34,10 +34,10 @@ struct grace_item {
 
 struct grace;
 
-/* `done` is called on the loop for each item whose grace period is over.
- * Returns 0 or -errno. */
+/* `done` is called on the loop for each item whose grace period is over, and
+ * `over` after the last of them. Returns 0 or -errno. */
 int grace_new(uv_loop_t *loop, void (*done)(void *context, const struct grace_item *item),
-	      void *context, struct grace **ret);
+	      void (*over)(void *context), void *context, struct grace **ret);
 
 /* Drops what waits. A wait that is under way ends in the loop, so run it once
  * more. Takes NULL too. */

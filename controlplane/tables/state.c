@@ -227,6 +227,14 @@ void state_reclaim(void *context, const struct grace_item *item)
 	}
 }
 
+void state_reclaimed(void *context)
+{
+	struct tables *tables = context;
+
+	if (tables->room)
+		tables->room(tables->room_context);
+}
+
 void state_bit_left(void *context, enum address_bitmap bitmap, uint32_t slot)
 {
 	struct tables *tables = context;

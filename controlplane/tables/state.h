@@ -84,6 +84,8 @@ struct tables {
 	void (*served)(void *context); /* tables_on_serve(), or NULL */
 	void *served_context;
 	bool complete; /* what is programmed was complete once, maybe in an earlier run */
+	void (*room)(void *context); /* tables_on_room(), or NULL */
+	void *room_context;
 };
 
 /* state.c */
@@ -122,6 +124,7 @@ void state_keep_stats(struct tables *tables, uint32_t id);
 
 /* A grace period is over: what waited can be used again. */
 void state_reclaim(void *context, const struct grace_item *item);
+void state_reclaimed(void *context);
 
 /* A bit has lost its last user; for claims_release(). */
 void state_bit_left(void *context, enum address_bitmap bitmap, uint32_t slot);

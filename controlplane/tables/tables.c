@@ -41,7 +41,9 @@ static int make_parts(struct tables *tables)
 	int err = address_bits_new(memory, &tables->bits);
 
 	err = err ?: claims_new(tables->datapath, tables->bits, &tables->claims);
-	err = err ?: grace_new(tables->loop, state_reclaim, tables, &tables->grace);
+	err = err
+		      ?: grace_new(tables->loop, state_reclaim, state_reclaimed, tables,
+				   &tables->grace);
 	idle_init(tables->datapath, memory, &tables->idle);
 	err = err
 		      ?: sweep_new(tables->loop, tables->datapath, tables->bits, &tables->idle,
@@ -132,7 +134,7 @@ static int reserve_grace(struct tables *tables, const struct tables_service *ser
 	return grace_reserve(tables->grace, n);
 }
 
-/* The service is left as it was programmed; says what stood in the way. */
+/* The service is left as it is programmed; says what stood in the way. */
 static int fail(struct tables_service *service, const struct resolved_port *port,
 		enum datapath_map map, int err, char *error)
 {
@@ -237,7 +239,7 @@ int tables_apply(struct tables *tables, const struct resolved *wanted, uint64_t 
 	sl_auto_mem struct tables_port **ports =
 		calloc(wanted->n_ports + 1, sizeof(struct tables_port *));
 	bool written;
-	size_t n;
+	size_t n = 0;
 	int err = changes && ports ? 0 : -ENOMEM;
 
 	if (!service && wanted->n_ports == 0)
@@ -249,16 +251,24 @@ int tables_apply(struct tables *tables, const struct resolved *wanted, uint64_t 
 			 strerror(-err));
 		return err;
 	}
+	claims_retry(tables->claims);
 	err = prepare_all(tables, service, wanted, changes, &n, error);
 	if (err)
 		return err;
 	written = commit_all(tables, service, changes, n, sl_take(ports));
 	if (written)
 		count_latency(tables, started, received_ns);
+	for (size_t i = 0; i < n && !err; i++) {
+		if (changes[i].err)
+			err = fail(service, changes[i].wanted,
+				   changes[i].wanted->family == 4 ? DATAPATH_frontends4
+								  : DATAPATH_frontends6,
+				   changes[i].err, error);
+	}
 	if (service->n_ports == 0)
 		state_drop_service(tables, service);
 	grace_start(tables->grace);
-	return written;
+	return err ?: written;
 }
 
 static void release_nobodys(void *context, struct claim *claim)
@@ -304,6 +314,12 @@ void tables_synced(struct tables *tables)
 	if (grace_reserve(tables->grace, 1) == 0)
 		grace_add(tables->grace, &(struct grace_item) { .kind = GRACE_ALL_BITS });
 	grace_start(tables->grace);
+}
+
+void tables_on_room(struct tables *tables, void (*room)(void *context), void *context)
+{
+	tables->room = room;
+	tables->room_context = context;
 }
 
 void tables_on_leave(struct tables *tables, void (*left)(void *context), void *context)

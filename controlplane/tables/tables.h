@@ -37,7 +37,9 @@ SL_DEFINE_AUTO(tables)
  * was received (uv_hrtime()), 0 if it is none of a source's. Costs what
  * differs. Returns 1 if something was written, 0 if nothing had to be, or
  * -errno with the service and the map in `error`; the service then keeps what
- * was programmed before.
+ * was programmed before. Only when the kernel refuses a frontend that there
+ * should be room for, the rest of the change is in force; calling again tries
+ * again.
  */
 int tables_apply(struct tables *tables, const struct resolved *wanted, uint64_t received_ns,
 		 char error[512]);
@@ -58,6 +60,9 @@ void tables_on_leave(struct tables *tables, void (*left)(void *context), void *c
  * state on new maps, since before that another proxy may have served it.
  */
 void tables_on_serve(struct tables *tables, void (*served)(void *context), void *context);
+
+/* `room` is called on the loop when something can be used again. */
+void tables_on_room(struct tables *tables, void (*room)(void *context), void *context);
 
 /* What the datapath must know of this node, written in the order that struct
  * sl_node asks for. */
