@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <malloc.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stdio.h>
@@ -33,6 +34,10 @@
 #include "controlplane/tables/datapath.h"
 #include "controlplane/tables/tables.h"
 #include "controlplane/takeover.h"
+#include "controlplane/truth.h"
+
+/* Services that fail, in a status. */
+#define FAILURES_SHOWN 20
 
 struct daemon {
 	const struct config *config; /* `effective` */
@@ -171,23 +176,34 @@ static json_t *on_status(void *context)
 {
 	struct daemon *daemon = context;
 	json_t *programmed = tables_status(daemon->tables);
-	json_t *losses = NULL;
-	char started[32], error[512];
+	char started[32];
 
 	sync_describe(daemon->sync, programmed);
 	iso_time(daemon->started, started);
-	if (view_losses(&daemon->view, &losses, error))
-		losses = json_array();
 	return json_pack(
 		"{s:s, s:s, s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:{s:i, s:i}}",
 		"instance", daemon->config->instance, "version", SLUICE_VERSION, "node",
 		daemon->config->node_name, "pid", (int)getpid(), "startedAt", started, "uptime",
 		(json_int_t)(time(NULL) - daemon->started), "source", source_status(daemon->source),
-		"programmed", programmed, "latency", tables_latency(daemon->tables), "losses",
-		losses, "idleProbes", tables_idle(daemon->tables), "masquerade",
-		takeover_describe(&daemon->takeover), "handover", handover_name(daemon->config),
-		"snatPorts", "first", daemon->config->snat_first, "last",
-		daemon->config->snat_last);
+		"programmed", programmed, "latency", tables_latency(daemon->tables), "failures",
+		truth_failures(daemon->store, FAILURES_SHOWN), "idleProbes",
+		tables_idle(daemon->tables), "masquerade", takeover_describe(&daemon->takeover),
+		"handover", handover_name(daemon->config), "snatPorts", "first",
+		daemon->config->snat_first, "last", daemon->config->snat_last);
+}
+
+static json_t *on_truth(void *context, const char *namespace_, const char *name)
+{
+	const struct daemon *daemon = context;
+
+	return truth_describe(daemon->store, namespace_, name);
+}
+
+static json_t *on_unprogrammed(void *context, size_t *cursor)
+{
+	const struct daemon *daemon = context;
+
+	return truth_next(daemon->store, cursor);
 }
 
 static json_t *on_attach(void *context)
@@ -387,6 +403,8 @@ static int start_control(struct daemon *daemon, char error[512])
 		.view = &daemon->view,
 		.status = on_status,
 		.attach = on_attach,
+		.truth = on_truth,
+		.unprogrammed = on_unprogrammed,
 		.explain = on_explain,
 		.context = daemon,
 	};
@@ -522,11 +540,22 @@ static void name_paths(struct daemon *daemon, const struct config *config)
 		 config->bpffs, config->instance, SL_LAYOUT);
 }
 
+/*
+ * Large blocks, as lists of lbctl take, go back to the system when they are
+ * freed: by default the first such free makes malloc keep all later ones.
+ */
+static void limit_memory(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+	mallopt(M_ARENA_MAX, 2);
+}
+
 int daemon_run(const struct config *config, char error[512])
 {
 	struct daemon daemon = { .started = time(NULL) };
 	int r;
 
+	limit_memory();
 	name_paths(&daemon, config);
 	daemon.lock = lock_take(config->run_dir, config->instance, error, 512);
 	if (daemon.lock < 0)

@@ -2,6 +2,7 @@
 
 #include "controlplane/sync.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -189,6 +190,8 @@ static void finish_pass(struct sync *sync)
 	if (!sync->synced) {
 		sync->synced = true;
 		tables_synced(sync->options.tables);
+		/* Reading the first lists left more free memory than is ever needed again. */
+		malloc_trim(0);
 		log_info("sync: programmed services=%zu",
 			 store_count(sync->options.store, OBJECT_SERVICE));
 	}
@@ -339,8 +342,22 @@ const struct runs *sync_runs(const struct sync *sync)
 	return &sync->runs;
 }
 
+static bool count(void *n, const struct store_service *service)
+{
+	(void)service;
+	++*(json_int_t *)n;
+	return true;
+}
+
 void sync_describe(const struct sync *sync, json_t *programmed)
 {
-	json_object_set_new(programmed, "pending", json_boolean(!sync->synced));
-	json_object_set_new(programmed, "failed", json_integer((json_int_t)sync->failed));
+	json_int_t pending = 0;
+
+	store_each_in(sync->options.store, STORE_PENDING, count, &pending);
+	/* Lists are still to come. */
+	if (!pending && !sync->synced)
+		pending = 1;
+	json_object_set_new(programmed, "pending", json_integer(pending));
+	json_object_set_new(programmed, "failed",
+			    json_integer((json_int_t)store_failed(sync->options.store)));
 }

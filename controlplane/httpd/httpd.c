@@ -20,6 +20,8 @@
 #include "common/log.h"
 
 #define IDLE_TIMEOUT_S 30
+/* What a turn of the loop writes of a stream, at most. */
+#define PIECE 16384
 
 struct httpd {
 	struct httpd_options options;
@@ -85,19 +87,57 @@ void httpd_not_found(struct httpd_response *response)
 	httpd_header(response, "X-Content-Type-Options", "nosniff");
 }
 
-static enum MHD_Result respond(struct MHD_Connection *connection, struct httpd_response *from)
+static ssize_t on_more(void *stream_, uint64_t position, char *buffer, size_t size)
 {
-	struct MHD_Response *response;
+	struct httpd_stream *stream = stream_;
+	ssize_t n = stream->more(stream, buffer, size);
+
+	(void)position;
+	if (n == 0)
+		return MHD_CONTENT_READER_END_OF_STREAM;
+	return n > 0 ? n : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static void on_stream_end(void *stream_)
+{
+	struct httpd_stream *stream = stream_;
+
+	stream->free(stream);
+}
+
+/* Gives up what nobody is going to get. */
+static void drop(struct httpd_response *response)
+{
+	free(sl_take(response->body));
+	if (response->stream)
+		response->stream->free(response->stream);
+	response->stream = NULL;
+}
+
+/* Takes the body or stream out of `from`. */
+static enum MHD_Result respond(struct MHD_Connection *connection, const char *method,
+			       struct httpd_response *from)
+{
+	struct MHD_Response *response = NULL;
 	enum MHD_Result result;
 
-	if (!from->body)
-		return MHD_NO;
-	response = MHD_create_response_from_buffer(strlen(from->body), from->body,
-						   MHD_RESPMEM_MUST_FREE);
+	/* libmicrohttpd ends the chunks of a body that a HEAD has not. */
+	if (from->stream && !strcmp(method, MHD_HTTP_METHOD_HEAD)) {
+		drop(from);
+		from->body = strdup("");
+	}
+	if (from->stream)
+		response = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, PIECE, on_more,
+							     from->stream, on_stream_end);
+	else if (from->body)
+		response = MHD_create_response_from_buffer(strlen(from->body), from->body,
+							   MHD_RESPMEM_MUST_FREE);
 	if (!response) {
-		free(from->body);
+		drop(from);
 		return MHD_NO;
 	}
+	from->body = NULL;
+	from->stream = NULL;
 	for (size_t i = 0; i < from->n_headers; i++)
 		MHD_add_response_header(response, from->headers[i].name, from->headers[i].value);
 	result = MHD_queue_response(connection, from->status, response);
@@ -133,7 +173,7 @@ static enum MHD_Result answer(struct httpd *httpd, const struct httpd_request *r
 	httpd->options.answer(httpd->options.context, request, &response);
 	waiting = *request->waiting;
 	if (!waiting)
-		return respond(connection, &response);
+		return respond(connection, request->method, &response);
 	waiting->httpd = httpd;
 	waiting->connection = connection;
 	LIST_INSERT_HEAD(&httpd->waiting, waiting, entry);
@@ -164,12 +204,8 @@ static enum MHD_Result on_request(void *httpd_, struct MHD_Connection *connectio
 	}
 	*upload_size = 0;
 	if (*state && *state != httpd_) {
-		struct httpd_response response;
-
 		waiting = *state;
-		response = waiting->response;
-		waiting->response.body = NULL;
-		return respond(connection, &response);
+		return respond(connection, method, &waiting->response);
 	}
 	return answer(httpd_, &request, state);
 }
@@ -178,7 +214,7 @@ static void free_if_done(struct httpd_waiting *waiting)
 {
 	if (!waiting->replied || !waiting->completed)
 		return;
-	free(waiting->response.body);
+	drop(&waiting->response);
 	free(waiting);
 }
 

@@ -3,11 +3,13 @@
 
 /*
  * HTTP/1.1 on one listening socket, served by libmicrohttpd on a libuv loop's
- * thread. Answers are made whole by a callback, at once or, for those that take
- * long, later; what clients send as a body is not read.
+ * thread. Answers are made by a callback, at once or, for those that take long,
+ * later, and whole or piece by piece as the client takes them; what clients send
+ * as a body is not read.
  */
 
 #include <stdbool.h>
+#include <sys/types.h>
 #include <uv.h>
 
 #include "common/mem.h"
@@ -28,9 +30,21 @@ struct httpd_header {
 	char value[64];
 };
 
+/*
+ * A body that is written piece by piece, embedded in what it needs. `more`
+ * writes up to `size` bytes and returns how many: 0 at the end, negative to
+ * hang up. All on the loop's thread.
+ */
+struct httpd_stream {
+	ssize_t (*more)(struct httpd_stream *stream, char *buffer, size_t size);
+	void (*free)(struct httpd_stream *stream);
+};
+
+/* With neither body nor stream the server hangs up, as without memory. */
 struct httpd_response {
 	unsigned int status;
-	char *body; /* from malloc(), given away; NULL hangs up, as without memory */
+	char *body;		     /* from malloc(), given away */
+	struct httpd_stream *stream; /* instead of a body; given away */
 	struct httpd_header headers[HTTPD_HEADERS_MAX];
 	size_t n_headers;
 };
@@ -77,6 +91,6 @@ struct httpd_waiting *httpd_wait(const struct httpd_request *request);
 
 /*
  * Answers it, from outside of `answer`, on the loop's thread; the response's
- * body is given away. Has to be called once, also after httpd_free().
+ * body or stream is given away. Has to be called once, also after httpd_free().
  */
 void httpd_reply(struct httpd_waiting *waiting, const struct httpd_response *response);

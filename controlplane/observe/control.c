@@ -6,21 +6,28 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include "controlplane/httpd/httpd.h"
+#include "controlplane/observe/list_stream.h"
 #include "controlplane/observe/route.h"
 
 #define CLIENTS_MAX		  64
 #define STATUS_METHOD_NOT_ALLOWED 405
+#define STATUS_UNAVAILABLE	  503
+/* Each takes memory for what the tables hold until it is read to its end. */
+#define LISTS_MAX 4
 
 struct control {
 	struct control_options options;
 	struct sockaddr_un address;
 	struct stat made; /* the socket that is ours to remove */
 	struct httpd *httpd;
+	unsigned int lists; /* that are being read */
+	LIST_HEAD(, job) jobs;
 };
 
 static int fail(char error[512], int r, const char *path, const char *what)
@@ -40,23 +47,121 @@ static void collect_query(void *request_, const char *name, const char *value)
 		request->query[i] = value;
 }
 
-static void on_request(void *control_, const struct httpd_request *from,
-		       struct httpd_response *response)
-{
-	const struct control *control = control_;
-	struct route_request request = {
-		.get = !strcmp(from->method, "GET") || !strcmp(from->method, "HEAD"),
-		.path = from->path,
-	};
-	json_t *document = NULL;
+/* A client that waits while the maps are read on another thread. */
+struct job {
+	uv_work_t work;
+	struct control *control; /* NULL: it is gone */
+	struct httpd_waiting *client;
+	struct route_job *route;
+	LIST_ENTRY(job) entry;
+};
 
-	httpd_each_query(from, collect_query, &request);
-	response->status = route(&control->options, &request, &document);
+static void list_ended(void *control_)
+{
+	struct control *control = control_;
+
+	control->lists--;
+}
+
+/* What was read becomes the answer. */
+static void finish(struct control *control, struct route_job *route, struct httpd_response *ret)
+{
+	struct route_answer answer = { .body = NULL };
+
+	ret->status = route_finish(route, &control->options, &answer);
+	ret->body = answer.body;
+	if (answer.list)
+		ret->stream =
+			list_stream_new(answer.list, &control->options, list_ended, control);
+	if (route_is_list(route) && !ret->stream)
+		list_ended(control);
+	httpd_header(ret, "Content-Type", "application/json");
+}
+
+static void on_work(uv_work_t *work)
+{
+	struct job *job = work->data;
+
+	route_read(job->route);
+}
+
+static void on_worked(uv_work_t *work, int status)
+{
+	struct job *job = work->data;
+	struct httpd_response response = { .body = NULL };
+
+	(void)status;
+	if (job->control) {
+		LIST_REMOVE(job, entry);
+		finish(job->control, job->route, &response);
+	}
+	httpd_reply(job->client, &response);
+	route_job_free(job->route);
+	free(job);
+}
+
+static void answer_now(unsigned int status, json_t *document, struct httpd_response *response)
+{
+	response->status = status;
 	response->body = document ? json_dumps(document, JSON_COMPACT) : NULL;
 	json_decref(document);
 	httpd_header(response, "Content-Type", "application/json");
 	if (response->status == STATUS_METHOD_NOT_ALLOWED)
 		httpd_header(response, "Allow", "GET, HEAD");
+}
+
+/* True if the client waits for it. */
+static bool start_job(struct control *control, const struct httpd_request *from,
+		      struct route_job *route)
+{
+	sl_auto_mem struct job *job = malloc(sizeof(*job));
+
+	if (!job)
+		return false;
+	*job = (struct job) {
+		.work.data = job,
+		.control = control,
+		.client = httpd_wait(from),
+		.route = route,
+	};
+	/* Nothing but a missing callback makes it fail. */
+	if (!job->client ||
+	    uv_queue_work(control->options.loop, &job->work, on_work, on_worked))
+		return false;
+	LIST_INSERT_HEAD(&control->jobs, job, entry);
+	job = NULL;
+	return true;
+}
+
+static void on_request(void *control_, const struct httpd_request *from,
+		       struct httpd_response *response)
+{
+	struct control *control = control_;
+	struct route_request request = {
+		.get = !strcmp(from->method, "GET") || !strcmp(from->method, "HEAD"),
+		.path = from->path,
+	};
+	sl_auto(route_job) found = NULL;
+	json_t *document = NULL;
+	unsigned int status;
+
+	httpd_each_query(from, collect_query, &request);
+	status = route(&control->options, &request, &found, &document);
+	if (!status && route_is_list(found) && control->lists == LISTS_MAX)
+		status = route_fail(STATUS_UNAVAILABLE, "too many lists are being read: try again",
+				    &document);
+	if (status) {
+		answer_now(status, document, response);
+		return;
+	}
+	control->lists += route_is_list(found);
+	if (start_job(control, from, found)) {
+		found = NULL;
+		return;
+	}
+	/* Who sends a body can't wait. */
+	route_read(found);
+	finish(control, found, response);
 }
 
 static int make_folder(const char *path, char error[512])
@@ -138,8 +243,14 @@ static void remove_socket(const struct control *control)
 
 void control_free(struct control *control)
 {
+	struct job *job;
+
 	if (!control)
 		return;
+	while ((job = LIST_FIRST(&control->jobs))) {
+		LIST_REMOVE(job, entry);
+		job->control = NULL;
+	}
 	remove_socket(control);
 	httpd_free(control->httpd);
 	free(control);
@@ -152,6 +263,7 @@ int control_new(const struct control_options *options, struct control **ret, cha
 		.loop = options->loop,
 		.name = "control",
 		.clients_max = CLIENTS_MAX,
+		.waits = true,
 		.answer = on_request,
 		.context = control,
 	};

@@ -23,8 +23,12 @@ struct control_options {
 	 * Documents that need the daemon: new references, or NULL, which is
 	 * answered with an error.
 	 */
-	json_t *(*status)(void *context); /* Status; apiVersion and kind are put to it */
+	json_t *(*status)(void *context); /* Status; apiVersion, kind, losses are put to it */
 	json_t *(*attach)(void *context); /* the items of AttachList */
+	/* What is known of a Service beside its ports, NULL if it is none; and one
+	 * after the other those that are not programmed, NULL at the end. */
+	json_t *(*truth)(void *context, const char *namespace_, const char *name);
+	json_t *(*unprogrammed)(void *context, size_t *cursor);
 	/* Explanation: returns as the views do. */
 	int (*explain)(void *context, const struct explain_query *query, json_t **ret,
 		       char error[512]);

@@ -28,9 +28,35 @@ struct route_request {
 /* -1 for a name that is none. */
 int route_query_parse(const char *name);
 
+struct route_job;
+
 /*
- * Returns the HTTP status and, in `ret`, a new reference to the document, of
- * kind Error for another status than 200; NULL if there is no memory for one.
+ * Looks at what is asked for. Returns 0 and a job, or else the HTTP status and
+ * a document of kind Error, NULL if there is no memory for one.
  */
 unsigned int route(const struct control_options *options, const struct route_request *request,
-		   json_t **ret);
+		   struct route_job **ret_job, json_t **ret);
+
+/* Whether the answer is a list that is written item by item. */
+bool route_is_list(const struct route_job *job);
+
+/* The part that takes time: may run beside the loop. */
+void route_read(struct route_job *job);
+
+/* What the job came to: the text of a document, or a list; neither without
+ * memory. Both are the caller's. */
+struct route_answer {
+	char *body;
+	struct view_list *list;
+};
+
+/* The rest, on the loop's thread. Returns the HTTP status. */
+unsigned int route_finish(struct route_job *job, const struct control_options *options,
+			  struct route_answer *ret);
+
+/* Takes NULL too. */
+void route_job_free(struct route_job *job);
+SL_DEFINE_AUTO(route_job)
+
+/* A document of kind Error; returns `status`. */
+unsigned int route_fail(unsigned int status, const char *message, json_t **ret);

@@ -73,6 +73,25 @@ struct view_counters {
 int view_counters(const struct view *view, const bool *used, uint32_t n, uint32_t max_ports,
 		  struct view_counters *ret, char error[512]);
 void view_counters_done(struct view_counters *counters);
+/*
+ * The same lists item by item. Making one reads the maps, which may take some
+ * 100 ms with many Services, so it is meant for a thread of its own; the rest
+ * is quick. `view` has to live as long.
+ */
+struct view_list;
+int view_list_services(const struct view *view, struct view_list **ret, char error[512]);
+int view_list_backends(const struct view *view, struct view_list **ret, char error[512]);
+void view_list_free(struct view_list *list);
+SL_DEFINE_AUTO(view_list)
+
+/* The kind of the document. */
+const char *view_list_kind(const struct view_list *list);
+
+/* The next item, a new reference; NULL at the end. 0 or -ENOMEM. */
+int view_list_next(struct view_list *list, json_t **ret);
+
+/* Whether a list of Services has this one. */
+bool view_list_has(const struct view_list *list, const char *namespace_, const char *name);
 
 /* `losses` over all services, for Status. */
 int view_losses(const struct view *view, json_t **ret, char error[512]);

@@ -105,6 +105,30 @@ const uint32_t *snapshot_backends(const struct snapshot *snapshot, uint32_t serv
 const struct frontend *snapshot_frontends(const struct snapshot *snapshot, uint32_t service,
 					  size_t *n);
 
+/* view_service.c */
+
+/* What the documents of services are made from. */
+struct sources {
+	struct snapshot *snapshot;
+	struct table records;
+	struct sl_service_stats *services; /* by id, summed */
+	struct sl_backend_stats *backends;
+	uint32_t *policies; /* sorted: the policy id of every range */
+	size_t n_policies, policies_size;
+};
+
+void sources_done(struct sources *sources);
+
+/* Reads what `flags` of a snapshot ask for; with SNAPSHOT_FRONTENDS all. */
+int sources_load(struct sources *sources, const struct view *view,
+		 const struct snapshot_filter *filter, unsigned int flags,
+		 char error[VIEW_ERROR_MAX]);
+
+/* Puts the ports from `*i` on that belong to one Service into `service`, and
+ * moves `*i` behind them. */
+int sources_add_ports(const struct sources *sources, const struct view *view, size_t *i,
+		      json_t *service);
+
 /* view_document.c */
 
 /* Writes the message and returns `r`. */

@@ -10,17 +10,7 @@
 #include "common/ip.h"
 #include "controlplane/observe/view_private.h"
 
-/* What the documents of services are made from. */
-struct sources {
-	struct snapshot *snapshot;
-	struct table records;
-	struct sl_service_stats *services; /* by id, summed */
-	struct sl_backend_stats *backends;
-	uint32_t *policies; /* sorted: the policy id of every range */
-	size_t n_policies, policies_size;
-};
-
-static void sources_done(struct sources *s)
+void sources_done(struct sources *s)
 {
 	snapshot_free(s->snapshot);
 	free(s->services);
@@ -123,20 +113,20 @@ static size_t count_ranges(const struct sources *s, uint32_t policy)
 	return n;
 }
 
-static int load(struct sources *s, const struct view *view, const struct snapshot_filter *filter,
-		char error[VIEW_ERROR_MAX])
+int sources_load(struct sources *s, const struct view *view, const struct snapshot_filter *filter,
+		 unsigned int flags, char error[VIEW_ERROR_MAX])
 {
-	int r = snapshot_new(view, filter, SNAPSHOT_BACKENDS | SNAPSHOT_FRONTENDS, &s->snapshot,
-			     error);
+	bool services = flags & SNAPSHOT_FRONTENDS;
+	int r = snapshot_new(view, filter, flags, &s->snapshot, error);
 
 	if (!r)
-		r = view_table(view, DATAPATH_records, 4, sizeof(struct sl_record), &s->records,
-			       error);
+		r = load_backend_stats(view, s->snapshot, &s->backends, error);
+	if (r || !services)
+		return r;
+	r = view_table(view, DATAPATH_records, 4, sizeof(struct sl_record), &s->records, error);
 	if (!r)
 		r = load_service_stats(view, s->snapshot->service_wanted, s->snapshot->n_services,
 				       &s->services, error);
-	if (!r)
-		r = load_backend_stats(view, s->snapshot, &s->backends, error);
 	if (!r)
 		r = load_policies(s, view, error);
 	return r;
@@ -255,7 +245,7 @@ static json_t *port_document(const struct sources *s, uint32_t id, const struct 
 }
 
 /* Puts the ports from `*i` on that belong to one Service into `service`. */
-static int add_ports(const struct view *view, const struct sources *s, size_t *i, json_t *service)
+int sources_add_ports(const struct sources *s, const struct view *view, size_t *i, json_t *service)
 {
 	const struct snapshot *snapshot = s->snapshot;
 	const struct sl_identity *first = &snapshot->identities[snapshot->service_ids[*i]];
@@ -282,37 +272,6 @@ static int add_ports(const struct view *view, const struct sources *s, size_t *i
 	return 0;
 }
 
-int view_services(const struct view *view, json_t **ret, char error[512])
-{
-	__attribute__((cleanup(sources_done))) struct sources s = { 0 };
-	json_t *items, *list;
-	int r = load(&s, view, NULL, error);
-
-	if (r)
-		return r;
-	items = json_array();
-	for (size_t i = 0; items && i < s.snapshot->n_service_ids;) {
-		json_t *service = json_object();
-
-		if (!service || add_ports(view, &s, &i, service)) {
-			json_decref(service);
-			json_decref(items);
-			return view_no_memory(error);
-		}
-		if (!json_array_size(json_object_get(service, "ports"))) {
-			json_decref(service);
-		} else if (json_array_append_new(items, service)) {
-			json_decref(items);
-			return view_no_memory(error);
-		}
-	}
-	list = document_list("ServiceList", items);
-	if (!list)
-		return view_no_memory(error);
-	*ret = list;
-	return 0;
-}
-
 int view_service(const struct view *view, const char *namespace_, const char *name, json_t **ret,
 		 char error[512])
 {
@@ -320,7 +279,7 @@ int view_service(const struct view *view, const char *namespace_, const char *na
 	const struct snapshot_filter filter = { .namespace_ = namespace_, .name = name };
 	json_t *service;
 	size_t i = 0;
-	int r = load(&s, view, &filter, error);
+	int r = sources_load(&s, view, &filter, SNAPSHOT_BACKENDS | SNAPSHOT_FRONTENDS, error);
 
 	if (r)
 		return r;
@@ -328,38 +287,11 @@ int view_service(const struct view *view, const char *namespace_, const char *na
 		return view_fail(error, -ENOENT, "service %s/%s is not programmed", namespace_,
 				 name);
 	service = document_new("Service");
-	if (!service || add_ports(view, &s, &i, service)) {
+	if (!service || sources_add_ports(&s, view, &i, service)) {
 		json_decref(service);
 		return view_no_memory(error);
 	}
 	*ret = service;
-	return 0;
-}
-
-int view_backends(const struct view *view, json_t **ret, char error[512])
-{
-	__attribute__((cleanup(sources_done))) struct sources s = { 0 };
-	json_t *items, *list;
-	int r = snapshot_new(view, NULL, SNAPSHOT_BACKENDS, &s.snapshot, error);
-
-	if (!r)
-		r = load_backend_stats(view, s.snapshot, &s.backends, error);
-	if (r)
-		return r;
-	items = json_array();
-	for (size_t i = 0; items && i < s.snapshot->n_backend_ids; i++) {
-		uint32_t id = s.snapshot->backend_ids[i];
-
-		if (json_array_append_new(items,
-					  document_backend(s.snapshot, id, &s.backends[id]))) {
-			json_decref(items);
-			return view_no_memory(error);
-		}
-	}
-	list = document_list("BackendList", items);
-	if (!list)
-		return view_no_memory(error);
-	*ret = list;
 	return 0;
 }
 

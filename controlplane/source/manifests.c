@@ -331,11 +331,17 @@ static int start(struct manifests *m, const struct source_options *options, char
 	}
 	m->inotify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	int err = m->inotify < 0 ? -errno : watch(m);
+	/* Whose limit it is that strerror() speaks of. */
+	const char *limit = m->inotify < 0 && err == -EMFILE
+				    ? " (inotify instances of this user: sysctl "
+				      "fs.inotify.max_user_instances; or files: ulimit -n)"
+			    : err == -ENOSPC ? " (sysctl fs.inotify.max_user_watches)"
+					     : "";
 	if (!err)
 		err = start_handles(m);
 	if (err)
-		snprintf(error, OBJECT_ERROR_MAX, "manifests: %s: can't be watched: %s",
-			 options->folder, strerror(-err));
+		snprintf(error, OBJECT_ERROR_MAX, "manifests: %s: can't be watched: %s%s",
+			 options->folder, strerror(-err), limit);
 	return err;
 }
 

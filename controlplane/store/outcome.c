@@ -96,6 +96,14 @@ bool store_find(const struct store *store, const char *namespace_, const char *n
 	return true;
 }
 
+bool store_at(const struct store *store, size_t index, struct store_service *ret)
+{
+	if (index >= store->entries.n)
+		return false;
+	*ret = store_view(store->entries.items[index].item);
+	return true;
+}
+
 void store_each_in(const struct store *store, enum store_state state,
 		   bool (*each)(void *context, const struct store_service *service), void *context)
 {

@@ -109,6 +109,10 @@ void store_touch_failed(struct store *store, size_t max);
 bool store_find(const struct store *store, const char *namespace_, const char *name,
 		struct store_service *ret);
 
+/* What is known under one name, for 0, 1, 2 ... in no order and none of it twice
+ * as long as the store does not change; false at the end. */
+bool store_at(const struct store *store, size_t index, struct store_service *ret);
+
 /* Calls `each` for the Services in a state, in no order, until it returns false. */
 void store_each_in(const struct store *store, enum store_state state,
 		   bool (*each)(void *context, const struct store_service *service), void *context);

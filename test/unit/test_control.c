@@ -28,18 +28,83 @@ static int answer(const char *kind, json_t **ret)
 	return 0;
 }
 
-int view_services(const struct view *v, json_t **ret, char error[512])
+#define LISTED 5000
+
+struct view_list {
+	int at;
+};
+
+static int lists;
+static int truths;
+
+int view_list_services(const struct view *v, struct view_list **ret, char error[512])
 {
 	(void)error;
 	ck_assert_ptr_eq(v, &view);
-	return answer("ServiceList", ret);
+	*ret = calloc(1, sizeof(**ret));
+	__atomic_fetch_add(&lists, 1, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+void view_list_free(struct view_list *list)
+{
+	if (list)
+		__atomic_fetch_sub(&lists, 1, __ATOMIC_SEQ_CST);
+	free(list);
+}
+
+const char *view_list_kind(const struct view_list *list)
+{
+	(void)list;
+	return "ServiceList";
+}
+
+int view_list_next(struct view_list *list, json_t **ret)
+{
+	*ret = NULL;
+	if (list->at < LISTED)
+		*ret = json_pack("{s:s, s:o, s:[s]}", "namespace", "shop", "name",
+				 json_sprintf("web-%d", list->at++), "ports", "http");
+	return 0;
+}
+
+bool view_list_has(const struct view_list *list, const char *namespace_, const char *name)
+{
+	(void)list;
+	return !strcmp(namespace_, "shop") && !strncmp(name, "web-", 4);
+}
+
+int view_losses(const struct view *v, json_t **ret, char error[512])
+{
+	(void)v;
+	(void)error;
+	*ret = json_pack("[s]", "lost");
+	return 0;
+}
+
+static json_t *truth(void *context, const char *namespace_, const char *name)
+{
+	(void)context;
+	truths++;
+	if (!strcmp(name, "none") || !strcmp(name, "web-1"))
+		return NULL;
+	return json_pack("{s:s, s:s, s:s, s:[]}", "state", "failed", "namespace", namespace_,
+			 "name", name, "ports");
+}
+
+/* One that is in the list already, and one that is not. */
+static json_t *unprogrammed(void *context, size_t *cursor)
+{
+	static const char *const names[] = { "web-7", "late" };
+
+	return *cursor < SL_COUNT(names) ? truth(context, "shop", names[(*cursor)++]) : NULL;
 }
 
 int view_service(const struct view *v, const char *namespace_, const char *name, json_t **ret,
 		 char error[512])
 {
 	(void)v;
-	if (!strcmp(name, "none")) {
+	if (!strcmp(name, "none") || !strcmp(name, "late")) {
 		snprintf(error, 512, "service %s/%s is not programmed", namespace_, name);
 		return -ENOENT;
 	}
@@ -48,7 +113,7 @@ int view_service(const struct view *v, const char *namespace_, const char *name,
 	return 0;
 }
 
-int view_backends(const struct view *v, json_t **ret, char error[512])
+int view_list_backends(const struct view *v, struct view_list **ret, char error[512])
 {
 	(void)v;
 	(void)ret;
@@ -138,6 +203,8 @@ static int open_control(void)
 		.status = status,
 		.attach = attach,
 		.explain = explain,
+		.truth = truth,
+		.unprogrammed = unprogrammed,
 		.context = &view,
 	};
 
@@ -208,6 +275,19 @@ struct reply {
 	json_t *document;
 };
 
+/* Takes the sizes out. */
+static void join_chunks(char *body)
+{
+	char *to = body, *from = body;
+
+	for (size_t size; (size = strtoul(from, &from, 16)); from += size + 2) {
+		from += 2;
+		memmove(to, from, size);
+		to += size;
+	}
+	*to = 0;
+}
+
 static struct reply read_reply(int fd)
 {
 	struct reply reply = { .text = NULL };
@@ -231,6 +311,8 @@ static struct reply read_reply(int fd)
 	ck_assert_int_eq(sscanf(reply.text, "HTTP/1.1 %d", &reply.status), 1);
 	body = strstr(reply.text, "\r\n\r\n");
 	ck_assert_ptr_nonnull(body);
+	if (strstr(reply.text, "Transfer-Encoding: chunked"))
+		join_chunks(body + 4);
 	reply.document = json_loads(body + 4, 0, NULL);
 	return reply;
 }
@@ -293,8 +375,8 @@ END_TEST
 START_TEST(the_envelope_is_put_around_what_the_daemon_says)
 {
 	struct reply reply = ask("GET", "/v1/status", "");
-	json_t *want = json_pack("{s:s, s:s, s:s}", "apiVersion", "sluice.dev/v1", "kind", "Status",
-				 "instance", "test");
+	json_t *want = json_pack("{s:s, s:s, s:s, s:[s]}", "apiVersion", "sluice.dev/v1", "kind",
+				 "Status", "instance", "test", "losses", "lost");
 
 	ck_assert(json_equal(reply.document, want));
 	json_decref(want);
@@ -471,6 +553,92 @@ START_TEST(a_large_document_arrives_whole)
 }
 END_TEST
 
+START_TEST(a_list_has_what_the_daemon_knows)
+{
+	struct reply reply = ask("GET", "/v1/services", "");
+	json_t *items = json_object_get(reply.document, "items"), *item;
+
+	ck_assert_str_eq(field(&reply, "kind"), "ServiceList");
+	/* And the one that is in no table, at the end. */
+	ck_assert_uint_eq(json_array_size(items), LISTED + 1);
+	for (int i = 0; i < LISTED; i++) {
+		char name[32];
+
+		item = json_array_get(items, (size_t)i);
+		snprintf(name, sizeof(name), "web-%d", i);
+		ck_assert_str_eq(json_string_value(json_object_get(item, "name")), name);
+		ck_assert_uint_eq(json_array_size(json_object_get(item, "ports")), 1);
+		ck_assert_int_eq(json_object_get(item, "state") != NULL, i != 1);
+	}
+	item = json_array_get(items, LISTED);
+	ck_assert_str_eq(json_string_value(json_object_get(item, "name")), "late");
+	ck_assert_uint_eq(json_array_size(json_object_get(item, "ports")), 0);
+	done(reply);
+}
+END_TEST
+
+START_TEST(a_service_that_is_in_no_table_is_told_with_its_reason)
+{
+	struct reply reply = ask("GET", "/v1/services/shop/late", "");
+
+	ck_assert_int_eq(reply.status, 200);
+	ck_assert_str_eq(field(&reply, "kind"), "Service");
+	ck_assert_str_eq(field(&reply, "state"), "failed");
+	done(reply);
+}
+END_TEST
+
+/* Others are answered between its pieces. */
+START_TEST(a_list_is_made_as_the_client_takes_it)
+{
+	int slow = dial(), made;
+	struct reply reply;
+
+	send_request(slow, "GET", "/v1/services", "");
+	for (int i = 0; i < 1000 && __atomic_load_n(&truths, __ATOMIC_SEQ_CST) == 0; i++)
+		usleep(1000);
+	for (int i = 0; i < 50; i++)
+		done(ask("GET", "/v1/maps", ""));
+	made = __atomic_load_n(&truths, __ATOMIC_SEQ_CST);
+	ck_assert_int_gt(made, 0);
+	ck_assert_int_lt(made, LISTED);
+	reply = read_reply(slow);
+	ck_assert_uint_eq(json_array_size(json_object_get(reply.document, "items")), LISTED + 1);
+	done(reply);
+}
+END_TEST
+
+START_TEST(lists_at_a_time_are_bounded)
+{
+	int fds[4];
+
+	for (size_t i = 0; i < SL_COUNT(fds); i++) {
+		fds[i] = dial();
+		send_request(fds[i], "GET", "/v1/services", "");
+	}
+	for (int i = 0; i < 1000 && __atomic_load_n(&lists, __ATOMIC_SEQ_CST) < 4; i++)
+		usleep(1000);
+	check_error("GET", "/v1/services", 503, "too many lists");
+	/* One that hangs up makes room. */
+	close(fds[0]);
+	for (int i = 0; i < 1000 && __atomic_load_n(&lists, __ATOMIC_SEQ_CST) == 4; i++)
+		usleep(1000);
+	done(read_reply(fds[1]));
+	for (size_t i = 2; i < SL_COUNT(fds); i++)
+		done(read_reply(fds[i]));
+	struct reply reply = ask("GET", "/v1/services", "");
+	ck_assert_int_eq(reply.status, 200);
+	done(reply);
+}
+END_TEST
+
+START_TEST(what_is_no_utf8_is_answered)
+{
+	check_error("GET", "/v1/services/a/%FF%FE/none", 404, "no such path");
+	check_error("GET", "/v1/%C0%80nonsense%FF", 404, "no such path: /v1/");
+}
+END_TEST
+
 START_TEST(a_connection_is_used_again)
 {
 	static const char request[] = "GET /v1/maps HTTP/1.1\r\nHost: x\r\n\r\n";
@@ -619,6 +787,11 @@ int main(void)
 	tcase_add_test(answers, a_status_that_cannot_be_made_is_a_server_error);
 	tcase_add_test(answers, clients_are_served_side_by_side);
 	tcase_add_test(answers, a_large_document_arrives_whole);
+	tcase_add_test(answers, a_list_has_what_the_daemon_knows);
+	tcase_add_test(answers, a_service_that_is_in_no_table_is_told_with_its_reason);
+	tcase_add_test(answers, a_list_is_made_as_the_client_takes_it);
+	tcase_add_test(answers, lists_at_a_time_are_bounded);
+	tcase_add_test(answers, what_is_no_utf8_is_answered);
 	tcase_add_test(answers, a_connection_is_used_again);
 	tcase_add_test(answers, garbage_does_not_stop_the_server);
 	tcase_add_test(answers, the_socket_is_private_and_its_folder_is_made);

@@ -22,6 +22,41 @@ static void note_query(void *context, const char *name, const char *value)
 	snprintf(asked + strlen(asked), sizeof(asked) - strlen(asked), " %s=%s", name, value);
 }
 
+/* A body in pieces. */
+
+static int streams_freed;
+
+struct pieces {
+	struct httpd_stream base;
+	int left;
+	bool breaks;
+};
+
+static ssize_t more(struct httpd_stream *stream, char *buffer, size_t size)
+{
+	struct pieces *pieces = (struct pieces *)stream;
+
+	ck_assert_uint_ge(size, 100);
+	if (pieces->left-- == 0)
+		return pieces->breaks ? -ENOMEM : 0;
+	memset(buffer, 'a' + pieces->left, 100);
+	return 100;
+}
+
+static void stream_free(struct httpd_stream *stream)
+{
+	streams_freed++;
+	free(stream);
+}
+
+static struct httpd_stream *new_stream(bool breaks)
+{
+	struct pieces *pieces = malloc(sizeof(*pieces));
+
+	*pieces = (struct pieces) { { more, stream_free }, 20, breaks };
+	return &pieces->base;
+}
+
 static void answer(void *context, const struct httpd_request *request,
 		   struct httpd_response *response)
 {
@@ -30,6 +65,11 @@ static void answer(void *context, const struct httpd_request *request,
 	httpd_each_query(request, note_query, NULL);
 	if (!strcmp(request->path, "/silent"))
 		return;
+	if (!strncmp(request->path, "/pieces", 7)) {
+		response->status = 200;
+		response->stream = new_stream(!strcmp(request->path, "/pieces/broken"));
+		return;
+	}
 	if (!strcmp(request->path, "/wait")) {
 		waiting[n_waiting] = httpd_wait(request);
 		n_waiting += waiting[n_waiting] != NULL;
@@ -178,6 +218,36 @@ START_TEST(idle_and_broken_clients_do_not_keep_others_waiting)
 	close(idle);
 	close(half);
 	close(garbage);
+}
+END_TEST
+
+START_TEST(a_body_can_come_in_pieces)
+{
+	struct fixture_reply reply;
+	size_t n = 0;
+
+	ask("GET", "/pieces", &reply);
+	ck_assert_int_eq(reply.status, 200);
+	for (const char *at = reply.body; *at; at++)
+		n += *at >= 'a' && *at <= 'a' + 19;
+	/* Sizes of chunks are between them. */
+	ck_assert_uint_ge(n, 2000);
+	ck_assert_ptr_nonnull(strstr(reply.body, "bbbbbbbbbb"));
+	ck_assert_ptr_nonnull(strstr(reply.text, "\r\n0\r\n"));
+	ck_assert_int_eq(streams_freed, 1);
+	ask("HEAD", "/pieces", &reply);
+	ck_assert_str_eq(reply.body, "");
+	ck_assert_int_eq(streams_freed, 2);
+}
+END_TEST
+
+START_TEST(a_body_that_breaks_off_hangs_up)
+{
+	struct fixture_reply reply;
+
+	ask("GET", "/pieces/broken", &reply);
+	ck_assert_ptr_null(strstr(reply.text, "\r\n0\r\n"));
+	ck_assert_int_eq(streams_freed, 1);
 }
 END_TEST
 
@@ -438,6 +508,8 @@ static Suite *suite(void)
 	tcase_add_test(server, no_body_from_the_callback_hangs_up);
 	tcase_add_test(server, a_connection_serves_many_requests);
 	tcase_add_test(server, idle_and_broken_clients_do_not_keep_others_waiting);
+	tcase_add_test(server, a_body_can_come_in_pieces);
+	tcase_add_test(server, a_body_that_breaks_off_hangs_up);
 	tcase_add_test(server, freeing_hangs_up_and_closes_the_port);
 	tcase_add_test(server, a_server_that_can_not_start_gives_its_port_back);
 	tcase_add_test(server, clients_wait_while_others_are_served);

@@ -97,7 +97,10 @@ END_TEST
 	"\"answerPackets\":9" #n ",\"answerBytes\":100}"
 
 static const char services[] =
-	"{\"kind\":\"ServiceList\",\"items\":[{\"namespace\":\"shop\",\"name\":\"web\",\"ports\":["
+	"{\"kind\":\"ServiceList\",\"items\":[{\"namespace\":\"shop\",\"name\":\"web\",\"state\":"
+	"\"programmed\",\"since\":\"2026-01-02T03:04:05Z\",\"resourceVersion\":\"41\","
+	"\"latest\":\"41\",\"slices\":[{\"name\":\"web-abc\",\"resourceVersion\":\"7\","
+	"\"latest\":\"9\"}],\"ports\":["
 	"{\"id\":5,\"name\":\"http\",\"protocol\":\"TCP\",\"family\":\"IPv4\",\"frontends\":["
 	"{\"kind\":\"clusterIP\",\"address\":\"10.96.0.10:80\"},"
 	"{\"kind\":\"nodePort\",\"address\":\"*:30080\"},"
@@ -124,12 +127,38 @@ static const char services[] =
 START_TEST(a_table_of_services_is_readable)
 {
 	ck_assert_int_eq(print(&verb_service_list, (struct lbctl) { 0 }, services), LBCTL_OK);
-	ck_assert_str_eq(output, "NAMESPACE/NAME   PORT   PROTO   FAMILY   FRONTENDS               "
-				 "   BACKENDS   CONNECTIONS   PACKETS   DROPS\n"
-				 "shop/web         http   TCP     IPv4     10.96.0.10:80,*:30080 "
-				 "+1          1             3        13       5\n"
-				 "shop/web         -      UDP     IPv6     [fd00::a]:53            "
-				 "          0             0        10       0\n");
+	ck_assert_str_eq(
+		output,
+		"NAMESPACE/NAME   STATE        PORT   PROTO   FAMILY   FRONTENDS               "
+		"   BACKENDS   CONNECTIONS   PACKETS   DROPS\n"
+		"shop/web         programmed   http   TCP     IPv4     10.96.0.10:80,*:30080 "
+		"+1          1             3        13       5\n"
+		"shop/web         programmed   -      UDP     IPv6     [fd00::a]:53            "
+		"          0             0        10       0\n");
+}
+END_TEST
+
+static const char failed_service[] =
+	"{\"namespace\":\"shop\",\"name\":\"late\",\"state\":\"failed\",\"since\":"
+	"\"2026-01-02T03:04:05Z\",\"message\":\"map backends: full\",\"resourceVersion\":null,"
+	"\"latest\":\"12\",\"slices\":[{\"name\":\"late-abc\",\"resourceVersion\":null,"
+	"\"latest\":\"13\"}],\"ports\":[]}";
+
+START_TEST(a_service_that_failed_is_shown_with_its_reason)
+{
+	char list[1024];
+
+	ck_assert_int_eq(print(&verb_service_get, (struct lbctl) { 0 }, failed_service), LBCTL_OK);
+	ck_assert_str_eq(output, "Service shop/late\n"
+				 "  State:              FAILED since 2026-01-02T03:04:05Z\n"
+				 "  Reason:             map backends: full\n"
+				 "  Version in force:   none, should be 12\n"
+				 "  EndpointSlice late-abc\n"
+				 "    in force:         none, should be 13\n");
+	snprintf(list, sizeof(list), "{\"items\":[%s]}", failed_service);
+	ck_assert_int_eq(print(&verb_service_list, (struct lbctl) { .no_headings = true }, list),
+			 LBCTL_OK);
+	ck_assert_msg(strstr(output, "shop/late ") && strstr(output, " FAILED   - "), "%s", output);
 }
 END_TEST
 
@@ -181,6 +210,9 @@ START_TEST(one_service_is_shown_with_frontends_and_backends)
 	ck_assert_int_eq(print(&verb_service_get, (struct lbctl) { 0 }, one), LBCTL_OK);
 	static const char *const wants[] = {
 		"Service shop/web\n",
+		"  State:              programmed since 2026-01-02T03:04:05Z\n",
+		"  Version in force:   41\n",
+		"  EndpointSlice web-abc\n    in force:         7, should be 9\n",
 		"Port http, TCP, IPv4\n",
 		"Port -, UDP, IPv6\n",
 		"  From outside:       local\n",
@@ -303,6 +335,20 @@ START_TEST(status_tells_daemon_source_tables_and_losses)
 }
 END_TEST
 
+START_TEST(status_begins_with_what_fails)
+{
+	print(&verb_status, (struct lbctl) { 0 },
+	      "{\"instance\":\"edge\",\"daemon\":\"x\",\"programmed\":{\"failed\":5},\"failures\":["
+	      "{\"namespace\":\"a\",\"name\":\"b\",\"since\":\"2026-01-02T03:04:05Z\","
+	      "\"message\":\"map maglev: full\"}]}");
+	ck_assert_int_eq(strncmp(output,
+				 "FAILED       a/b since 2026-01-02T03:04:05Z: map maglev: full\n"
+				 "FAILED       and 4 more: lbctl services\nInstance:",
+				 110),
+			 0);
+}
+END_TEST
+
 START_TEST(json_is_the_document_in_its_order)
 {
 	static const char document[] = "{\n  \"kind\": \"X\",\n  \"b\": [\n    1\n  ],\n"
@@ -403,6 +449,8 @@ int main(void)
 	tcase_add_test(tcase, bytes_and_microseconds_have_units);
 	tcase_add_test(tcase, values_are_found_by_their_path);
 	tcase_add_test(tcase, a_table_of_services_is_readable);
+	tcase_add_test(tcase, a_service_that_failed_is_shown_with_its_reason);
+	tcase_add_test(tcase, status_begins_with_what_fails);
 	tcase_add_test(tcase, a_wide_table_of_services_has_all_there_is);
 	tcase_add_test(tcase, headings_can_be_left_out);
 	tcase_add_test(tcase, an_empty_list_still_has_its_headings);

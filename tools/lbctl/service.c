@@ -16,6 +16,15 @@ static void name_cell(const struct row *row, bool wide, FILE *out)
 		text_string(row->owner, "name"));
 }
 
+/* What the daemon says; the pins alone know of what is programmed only. */
+static void state_cell(const struct row *row, bool wide, FILE *out)
+{
+	const char *state = text_string(row->owner, "state");
+
+	(void)wide;
+	fputs(!strcmp(state, "failed") ? "FAILED" : state, out);
+}
+
 static void frontends_cell(const struct row *row, bool wide, FILE *out)
 {
 	const json_t *frontends = text_find(row->item, "frontends"), *frontend;
@@ -98,6 +107,7 @@ static void affinity_cell(const struct row *row, bool wide, FILE *out)
 
 static const struct column list_columns[] = {
 	{ .title = "NAMESPACE/NAME", .kind = COLUMN_OWN, .cell = name_cell },
+	{ .title = "STATE", .kind = COLUMN_OWN, .cell = state_cell },
 	{ .title = "PORT", .path = "name" },
 	{ .title = "PROTO", .path = "protocol" },
 	{ .title = "FAMILY", .path = "family" },
@@ -130,11 +140,14 @@ static const struct column list_columns[] = {
 
 static int add_ports(struct row_list *rows, const json_t *service)
 {
-	const json_t *port;
+	const json_t *ports = text_find(service, "ports"), *port;
 	size_t i;
 	int r = 0;
 
-	json_array_foreach (text_find(service, "ports"), i, port) {
+	/* One that is in no table has a line all the same, with nothing in it. */
+	if (!json_array_size(ports))
+		return rows_add(rows, ports, service);
+	json_array_foreach (ports, i, port) {
 		r = rows_add(rows, port, service);
 		if (r)
 			break;
@@ -218,6 +231,40 @@ static int print_port(const struct lbctl *lbctl, const json_t *port)
 	return r ? r : print_items(lbctl, backend_columns, text_find(port, "backends"));
 }
 
+/* A version that is in force, and the one that should be if that is another. */
+static void print_version(FILE *out, const char *title, const json_t *object)
+{
+	const char *programmed = text_string(object, "resourceVersion");
+	const char *latest = text_string(object, "latest");
+
+	fprintf(out, "  %-19s %s", title, strcmp(programmed, "-") ? programmed : "none");
+	if (strcmp(programmed, latest))
+		fprintf(out, ", should be %s", latest);
+	fputc('\n', out);
+}
+
+static void print_state(FILE *out, const json_t *service)
+{
+	const char *state = text_string(service, "state");
+	const json_t *slice;
+	size_t i;
+
+	if (!text_find(service, "state"))
+		return;
+	fprintf(out, "  State:              %s since %s\n",
+		!strcmp(state, "failed") ? "FAILED" : state, text_string(service, "since"));
+	if (text_find(service, "message"))
+		fprintf(out, "  Reason:             %s\n", text_string(service, "message"));
+	if (json_is_string(text_find(service, "latest")))
+		print_version(out, "Version in force:", service);
+	json_array_foreach (text_find(service, "slices"), i, slice) {
+		if (!json_is_string(text_find(slice, "latest")))
+			continue;
+		fprintf(out, "  EndpointSlice %s\n", text_string(slice, "name"));
+		print_version(out, "  in force:", slice);
+	}
+}
+
 static int get_print(const struct lbctl *lbctl, const json_t *service)
 {
 	const json_t *port;
@@ -226,6 +273,7 @@ static int get_print(const struct lbctl *lbctl, const json_t *service)
 
 	fprintf(lbctl->out, "Service %s/%s\n", text_string(service, "namespace"),
 		text_string(service, "name"));
+	print_state(lbctl->out, service);
 	json_array_foreach (text_find(service, "ports"), i, port) {
 		r = print_port(lbctl, port);
 		if (r)
@@ -293,7 +341,10 @@ const struct verb verb_service_list = {
 	.help = "PACKETS and BYTES go to backends, ANSWERS come back from them. BACKENDS are "
 		"those\n"
 		"that serve. DROPS counts what was rejected or dropped; LOSSES (-o wide) has the\n"
-		"reasons. CLUSTERIP/OUTSIDE/INSIDE (-o wide) is what happens to packets to the\n"
+		"reasons. STATE is \"pending\" while a change waits to be programmed and FAILED "
+		"when\n"
+		"it could not be: lbctl service get says why. CLUSTERIP/OUTSIDE/INSIDE (-o wide) "
+		"is what happens to packets to the\n"
 		"cluster IP, and to other frontends from outside and from pods of this node: all\n"
 		"backends (cluster), those of this node (local), reject or drop.\n",
 	.request = list_request,

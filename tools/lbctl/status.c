@@ -120,6 +120,22 @@ static void print_programmed(FILE *out, const json_t *status)
 	fputc('\n', out);
 }
 
+/* First of all what is not as it should be. */
+static void print_failures(FILE *out, const json_t *status)
+{
+	const json_t *failures = text_find(status, "failures"), *failure;
+	json_int_t more =
+		text_number(status, "programmed.failed") - (json_int_t)json_array_size(failures);
+	size_t i;
+
+	json_array_foreach (failures, i, failure)
+		fprintf(out, "FAILED       %s/%s since %s: %s\n", text_string(failure, "namespace"),
+			text_string(failure, "name"), text_string(failure, "since"),
+			text_string(failure, "message"));
+	if (json_array_size(failures) && more > 0)
+		fprintf(out, "FAILED       and %lld more: lbctl services\n", (long long)more);
+}
+
 static void print_latency(FILE *out, const json_t *status)
 {
 	static const char *const names[] = { "p50", "p99", "max" };
@@ -154,6 +170,7 @@ static int print(const struct lbctl *lbctl, const json_t *status)
 	};
 	const json_t *losses = text_find(status, "losses");
 
+	print_failures(lbctl->out, status);
 	print_daemon(lbctl->out, status);
 	print_source(lbctl->out, status);
 	print_masquerade(lbctl->out, status);
