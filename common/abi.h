@@ -331,8 +331,11 @@ SL_SIZE(sl_flow6, 88);
 
 /*
  * Keys of `policy4/6` (LPM trie): prefixlen counts the policy id's 32 bits. A
- * source that matches a prefix may; the value is 1.
+ * source that matches a prefix may. The value tells the prefix's length, by
+ * which a lookup for a prefix tells whether there is exactly this one.
  */
+#define SL_POLICY_VALUE(len) ((__u32)(len) + 1)
+
 struct sl_policy4 {
 	__u32 prefixlen;
 	__u32 policy;

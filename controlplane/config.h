@@ -81,6 +81,7 @@ struct config {
 	char *healthz_bind_address; /* "ADDRESS:PORT" (S-210); "": no server */
 	char *metrics_bind_address; /* the same (S-217) */
 	int32_t oom_score_adj;	    /* -1000 ... 1000 (S-254) */
+	uint32_t audit_s;	    /* a round of the audit; 0: none */
 	/* Table sizes. */
 	uint32_t max_services, max_backends, max_frontends, max_maglev_slots;
 	uint32_t max_policies, max_flows_new, max_flows, max_snat_ports;

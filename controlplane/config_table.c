@@ -158,6 +158,12 @@ const struct config_field config_fields[] = {
 	  .help = "How soon the kernel ends this process when memory runs out, -1000 (never) to 1000. What can't be "
 		  "set is told and has no other effect." },
 
+	{ .heading = "Audit",
+	  .name = "auditInterval", .value = "SECONDS", .fallback = "300", .min = 0, .max = 86400,
+	  .set = config_set_number, AT(audit_s),
+	  .help = "In this time all tables are compared once with what was written to them, a bit at a "
+		  "time, and what differs is repaired. 0: never." },
+
 	{ .heading = "Table sizes",
 	  COUNT("maxServices", max_services, "65536", 16, 1048576,
 		        "Service ports, each family counted.") },

@@ -180,16 +180,18 @@ static json_t *on_status(void *context)
 
 	sync_describe(daemon->sync, programmed);
 	iso_time(daemon->started, started);
-	return json_pack(
-		"{s:s, s:s, s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:{s:i, s:i}}",
-		"instance", daemon->config->instance, "version", SLUICE_VERSION, "node",
-		daemon->config->node_name, "pid", (int)getpid(), "startedAt", started, "uptime",
-		(json_int_t)(time(NULL) - daemon->started), "source", source_status(daemon->source),
-		"programmed", programmed, "latency", tables_latency(daemon->tables), "failures",
-		truth_failures(daemon->store, FAILURES_SHOWN), "idleProbes",
-		tables_idle(daemon->tables), "masquerade", takeover_describe(&daemon->takeover),
-		"handover", handover_name(daemon->config), "snatPorts", "first",
-		daemon->config->snat_first, "last", daemon->config->snat_last);
+	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, "
+			 "s:{s:i, s:i}}",
+			 "instance", daemon->config->instance, "version", SLUICE_VERSION, "node",
+			 daemon->config->node_name, "pid", (int)getpid(), "startedAt", started,
+			 "uptime", (json_int_t)(time(NULL) - daemon->started), "source",
+			 source_status(daemon->source), "programmed", programmed, "latency",
+			 tables_latency(daemon->tables), "failures",
+			 truth_failures(daemon->store, FAILURES_SHOWN), "audit",
+			 tables_audit(daemon->tables), "idleProbes", tables_idle(daemon->tables),
+			 "masquerade", takeover_describe(&daemon->takeover), "handover",
+			 handover_name(daemon->config), "snatPorts", "first",
+			 daemon->config->snat_first, "last", daemon->config->snat_last);
 }
 
 static json_t *on_truth(void *context, const char *namespace_, const char *name)
@@ -312,7 +314,10 @@ static int open_datapath(struct daemon *daemon, char error[512])
 	for (int i = 0; i < DATAPATH_MAP_MAX; i++)
 		daemon->view.fd[i] = datapath_map(daemon->datapath, i);
 	daemon->view.maps_folder = daemon->maps_folder;
-	return tables_new(&daemon->loop, daemon->datapath, &daemon->tables, error);
+	r = tables_new(&daemon->loop, daemon->datapath, &daemon->tables, error);
+	if (r == 0)
+		tables_set_audit(daemon->tables, daemon->config->audit_s);
+	return r;
 }
 
 /* S-130: the modes that go by interface. */

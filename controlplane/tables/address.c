@@ -153,6 +153,31 @@ void address_bits_retire_unused(struct address_bits *bits)
 	}
 }
 
+uint32_t address_bits_slots(const struct address_bits *bits, enum address_bitmap bitmap)
+{
+	return bits->of[bitmap].slots;
+}
+
+int address_bits_audit(struct address_bits *bits, enum address_bitmap bitmap, uint32_t slot,
+		       bool strays)
+{
+	struct bitmap *b = &bits->of[bitmap];
+	uint64_t mask;
+	__u64 *word;
+
+	if (slot >= b->slots)
+		return 0;
+	word = word_of(b, slot, &mask);
+	if (b->users[slot] > 0 && !(*word & mask)) {
+		__atomic_fetch_or(word, mask, __ATOMIC_SEQ_CST);
+		return 1;
+	}
+	if (b->users[slot] > 0 || !(*word & mask) || !strays || flag(b->retired, slot))
+		return 0;
+	address_bits_retire(bits, bitmap, slot);
+	return -1;
+}
+
 size_t address_bits_retired(const struct address_bits *bits)
 {
 	return bits->n_retired;

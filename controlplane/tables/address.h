@@ -54,6 +54,16 @@ void address_bits_retire_unused(struct address_bits *bits);
 /* Bits that wait for a sweep. */
 size_t address_bits_retired(const struct address_bits *bits);
 
+/* Slots of a bitmap. */
+uint32_t address_bits_slots(const struct address_bits *bits, enum address_bitmap bitmap);
+
+/*
+ * Repairs a slot: a bit that is missing is set, which gives 1; one that nobody
+ * uses, or used and still needs, is retired if `strays` says so: -1; else 0.
+ */
+int address_bits_audit(struct address_bits *bits, enum address_bitmap bitmap, uint32_t slot,
+		       bool strays);
+
 /* A sweep begins: it decides about what is retired by now. */
 void address_bits_sweep_begin(struct address_bits *bits);
 

@@ -179,23 +179,29 @@ static void adopt_record(struct reading *reading, uint32_t id)
 	uint32_t index = SL_SERVICE_RECORD(*word);
 	struct tables_port *port = reading->ports[id];
 
+	if (port) {
+		port->version = (uint32_t)(*word >> 32);
+		state_know_port(reading->tables, port);
+	}
 	if (index == 0)
 		return;
 	if (port && reserve_record(reading, port, index)) {
 		port->record = index;
+		port->content = reading->tables->memory.records[index];
+		state_know_policy(reading->tables, port, 0);
 		return;
 	}
 	log_warn("tables: map services: id %u points to a record that can't be its own", id);
 	memory_store(word, SL_SERVICE_WORD(0, *word >> 32));
 }
 
-static int retire(struct tables *tables, uint32_t id)
+static int retire(struct tables *tables, uint32_t id, uint32_t generation)
 {
 	int err = grace_reserve(tables->grace, 1);
 
 	if (err)
 		return err;
-	state_retire_backend(tables, id);
+	state_retire_backend(tables, id, generation);
 	grace_add(tables->grace, &(struct grace_item) { .kind = GRACE_BACKEND, .id = id });
 	return 0;
 }
@@ -219,6 +225,7 @@ static int adopt_backend(struct reading *reading, uint32_t id)
 			.sets = SL_BACKEND_SETS(at->word),
 			.local = at->flags & SL_BACKEND_LOCAL,
 			.id = id,
+			.generation = SL_BACKEND_GENERATION(at->word),
 			.weight = 1,
 		};
 		ids_reserve(tables->backend_ids, id);
@@ -229,7 +236,7 @@ static int adopt_backend(struct reading *reading, uint32_t id)
 	}
 	if (SL_BACKEND_STATE(at->word) == SL_BACKEND_LIVE) {
 		ids_reserve(tables->backend_ids, id);
-		return retire(tables, id);
+		return retire(tables, id, SL_BACKEND_GENERATION(at->word));
 	}
 	/* A gone one has waited long enough: no program that runs knows it. */
 	if (SL_BACKEND_STATE(at->word) != SL_BACKEND_FREE)
@@ -257,7 +264,7 @@ static int sort_backends(struct tables *tables, struct tables_port *port)
 		address_bits_leave(tables->bits, ADDRESS_ENDPOINT,
 				   address_slot(&b->addr, port->family));
 		tables->n_backends--;
-		err = retire(tables, b->id);
+		err = retire(tables, b->id, b->generation);
 		if (err)
 			return err;
 	}

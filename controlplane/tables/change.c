@@ -58,8 +58,8 @@ static int take_backend(struct tables *tables, const struct change *change,
 	at->service = change->port->id;
 	if (generation > 0)
 		state_clear_stats(tables, DATAPATH_stats_backends, id);
-	memory_store(&at->word, SL_BACKEND_WORD(generation + 1, b->sets, SL_BACKEND_LIVE) |
-					SL_BACKEND_ORDERED(b->order));
+	b->generation = generation + 1;
+	memory_store(&at->word, state_backend_word(b));
 	/* Before a record can choose it: its answers must be looked at. */
 	address_bits_use(tables->bits, ADDRESS_ENDPOINT,
 			 address_slot(&b->addr, change->port->family));
@@ -79,25 +79,14 @@ static int prepare_backends(struct tables *tables, struct change *change)
 
 		while (old < port->n_backends && state_order_backends(&port->backends[old], b) < 0)
 			old++;
-		if (old < port->n_backends && state_order_backends(&port->backends[old], b) == 0)
+		if (old < port->n_backends && state_order_backends(&port->backends[old], b) == 0) {
 			b->id = port->backends[old].id;
-		else
+			b->generation = port->backends[old].generation;
+		} else {
 			err = take_backend(tables, change, b);
+		}
 	}
 	return err;
-}
-
-/* The next backend of a set that has weight; NULL at the end. */
-static const struct tables_backend *next_member(const struct tables_backend *backends, size_t n,
-						int set, size_t *at)
-{
-	while (*at < n) {
-		const struct tables_backend *b = &backends[(*at)++];
-
-		if (b->sets & 1 << set && b->weight > 0)
-			return b;
-	}
-	return NULL;
 }
 
 static bool same_members(const struct change *change, int set)
@@ -107,31 +96,12 @@ static bool same_members(const struct change *change, int set)
 	size_t i = 0, j = 0;
 
 	do {
-		a = next_member(port->backends, port->n_backends, set, &i);
-		b = next_member(change->backends, change->n_backends, set, &j);
+		a = state_next_member(port->backends, port->n_backends, set, &i);
+		b = state_next_member(change->backends, change->n_backends, set, &j);
 		if (!a != !b || (a && (a->id != b->id || a->weight != b->weight)))
 			return false;
 	} while (a);
 	return true;
-}
-
-static int build(struct tables *tables, const struct change *change, int set, size_t n,
-		 uint32_t size)
-{
-	sl_auto_mem struct maglev_backend *members = calloc(n, sizeof(*members));
-	const struct tables_backend *b;
-	size_t at = 0;
-
-	if (!members)
-		return -ENOMEM;
-	for (size_t i = 0; (b = next_member(change->backends, change->n_backends, set, &at)); i++) {
-		members[i] = (struct maglev_backend) {
-			.id = b->id,
-			.seed = maglev_seed(&b->addr, change->port->family, b->port),
-			.weight = b->weight,
-		};
-	}
-	return maglev_build(members, n, tables->scratch, size);
 }
 
 /* Finds slots for a set: the old run if it says the same, else a fresh one. */
@@ -146,18 +116,21 @@ static int prepare_set(struct tables *tables, struct change *change, int set,
 
 	if (change->port->verified && same_members(change, set)) {
 		*out = *old;
+		change->run_sum[set] = change->port->run_sum[set];
 		return 0;
 	}
-	for (; (b = next_member(change->backends, change->n_backends, set, &at)); n++)
+	for (; (b = state_next_member(change->backends, change->n_backends, set, &at)); n++)
 		one = b;
 	out->slots = maglev_size(n);
 	if (n < 2) {
 		out->first = n ? one->id : 0;
 		return 0;
 	}
-	err = build(tables, change, set, n, out->slots);
+	err = state_build_run(tables, change->port->family, change->backends, change->n_backends,
+			      set, n, out->slots);
 	if (err)
 		return err;
+	change->run_sum[set] = state_run_sum(tables->scratch, out->slots);
 	if (old->slots == out->slots &&
 	    !memcmp(slots + old->first, tables->scratch, out->slots * sizeof(*slots))) {
 		out->first = old->first;
@@ -226,7 +199,7 @@ static int prepare_record(struct tables *tables, struct change *change, enum dat
 {
 	static const struct sl_record none;
 	const struct tables_port *port = change->port;
-	const struct sl_record *old = port->record ? &tables->memory.records[port->record] : &none;
+	const struct sl_record *old = port->record ? &port->content : &none;
 	int err = 0;
 
 	for (int set = 0; set < SL_SET_MAX && !err; set++)
@@ -318,6 +291,7 @@ static int prepare_port(struct tables *tables, const struct tables_service *serv
 	port->id = ids_take(tables->service_ids);
 	if (port->id == 0)
 		return -ENOSPC;
+	port->version = (uint32_t)(tables->memory.services[port->id] >> 32);
 	if (tables->memory.services[port->id])
 		state_clear_stats(tables, DATAPATH_stats_services, port->id);
 	return state_write_identity(tables, port->id, port);

@@ -20,6 +20,7 @@ struct change {
 	struct sl_record record;
 	uint32_t index;		    /* of the record; 0: the old one stays */
 	bool fresh_run[SL_SET_MAX]; /* the record's run was taken for it */
+	uint64_t run_sum[SL_SET_MAX];
 
 	struct ip_prefix *sources;
 	size_t n_sources;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-#include "controlplane/tables/claim.h"
+#include "controlplane/tables/claim_private.h"
 
 #include <bpf/bpf.h>
 #include <errno.h>
@@ -9,16 +9,7 @@
 #include "common/hash.h"
 #include "common/log.h"
 
-struct claims {
-	const struct datapath *datapath;
-	struct address_bits *bits;
-	struct chain chain;
-	uint32_t keys4, keys6; /* different keys claimed, at most what the maps hold */
-	uint32_t failed;       /* claims with an `err` */
-	uint64_t next_order;
-};
-
-static enum datapath_map map_of(uint8_t family)
+enum datapath_map claim_map(uint8_t family)
 {
 	return family == 4 ? DATAPATH_frontends4 : DATAPATH_frontends6;
 }
@@ -69,7 +60,7 @@ static struct claim *next_on(const struct claims *claims, const struct claim_key
 	return NULL;
 }
 
-static struct claim *owner_of(const struct claims *claims, const struct claim_key *key)
+struct claim *claim_owner_of(const struct claims *claims, const struct claim_key *key)
 {
 	struct claim *claim = next_on(claims, key, NULL);
 
@@ -128,7 +119,7 @@ int claims_prepare(struct claims *claims, const struct claim_key *key, const voi
 	bool first = !next_on(claims, key, NULL);
 	struct claim *claim;
 
-	if (first && *keys >= datapath_entries(claims->datapath, map_of(key->family)))
+	if (first && *keys >= datapath_entries(claims->datapath, claim_map(key->family)))
 		return -ENOSPC;
 	claim = calloc(1, sizeof(*claim));
 	if (!claim)
@@ -172,8 +163,8 @@ static void use_slot(struct claims *claims, const struct claim *claim)
 		address_bits_use(claims->bits, bitmap, slot);
 }
 
-static void fill_key(const struct claim_key *key, struct sl_frontend4 *ret4,
-		     struct sl_frontend6 *ret6)
+void claim_fill_key(const struct claim_key *key, struct sl_frontend4 *ret4,
+		    struct sl_frontend6 *ret6)
 {
 	*ret4 = (struct sl_frontend4) { .addr = { key->addr.w[0] },
 					.port = key->port,
@@ -192,7 +183,7 @@ static int store(struct claims *claims, const struct claim_key *key, uint64_t va
 	};
 	LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &argument, .ctx_size_in = sizeof(argument));
 
-	fill_key(key, &key4, &argument.frontend.key);
+	claim_fill_key(key, &key4, &argument.frontend.key);
 	if (bpf_prog_test_run_opts(datapath_program(claims->datapath, DATAPATH_STORE), &run))
 		return -errno;
 	return run.retval == 0 ? 0 : -ENOENT;
@@ -200,11 +191,11 @@ static int store(struct claims *claims, const struct claim_key *key, uint64_t va
 
 static int insert(struct claims *claims, const struct claim_key *key, uint64_t value)
 {
-	int map = datapath_map(claims->datapath, map_of(key->family));
+	int map = datapath_map(claims->datapath, claim_map(key->family));
 	struct sl_frontend4 key4;
 	struct sl_frontend6 key6;
 
-	fill_key(key, &key4, &key6);
+	claim_fill_key(key, &key4, &key6);
 	if (bpf_map_update_elem(map, key->family == 4 ? (void *)&key4 : (void *)&key6, &value,
 				BPF_NOEXIST))
 		return -errno;
@@ -212,7 +203,7 @@ static int insert(struct claims *claims, const struct claim_key *key, uint64_t v
 }
 
 /* Makes the map say what the owner's value is. */
-static void write_owner(struct claims *claims, struct claim *claim)
+void claim_write(struct claims *claims, struct claim *claim)
 {
 	uint64_t value = value_of(claim);
 	int err;
@@ -229,7 +220,7 @@ static void write_owner(struct claims *claims, struct claim *claim)
 		char text[IP_TEXT_MAX];
 
 		log_error(
-			"tables: map %s: %s: %s", datapath_map_name(map_of(claim->key.family)),
+			"tables: map %s: %s: %s", datapath_map_name(claim_map(claim->key.family)),
 			ip_format_port(&claim->key.addr, claim->key.family, claim->key.port, text),
 			strerror(-err));
 		claim->err = (int16_t)err;
@@ -242,7 +233,7 @@ static void write_owner(struct claims *claims, struct claim *claim)
 static void retry_one(void *context, struct claim *claim)
 {
 	if (claim->err)
-		write_owner(context, claim);
+		claim_write(context, claim);
 }
 
 void claims_retry(struct claims *claims)
@@ -253,7 +244,7 @@ void claims_retry(struct claims *claims)
 
 const struct claim *claims_activate(struct claims *claims, struct claim *claim)
 {
-	struct claim *owner = owner_of(claims, &claim->key);
+	struct claim *owner = claim_owner_of(claims, &claim->key);
 
 	use_slot(claims, claim);
 	if (owner && owner->holder) {
@@ -266,7 +257,7 @@ const struct claim *claims_activate(struct claims *claims, struct claim *claim)
 		chain_remove(&claims->chain, &owner->link);
 		free(owner);
 	}
-	write_owner(claims, claim);
+	claim_write(claims, claim);
 	return NULL;
 }
 
@@ -278,7 +269,7 @@ bool claims_refresh(struct claims *claims, struct claim *claim, uint8_t kind)
 	if (claim->state != CLAIM_OWNER)
 		return changed;
 	changed = claim->value != value_of(claim);
-	write_owner(claims, claim);
+	claim_write(claims, claim);
 	return changed;
 }
 
@@ -304,12 +295,12 @@ static void hand_over(struct claims *claims, struct claim *claim)
 	if (heir) {
 		heir->state = CLAIM_OWNER;
 		heir->value = claim->value;
-		write_owner(claims, heir);
+		claim_write(claims, heir);
 		return;
 	}
-	fill_key(&claim->key, &key4, &key6);
+	claim_fill_key(&claim->key, &key4, &key6);
 	if (claim->value)
-		bpf_map_delete_elem(datapath_map(claims->datapath, map_of(claim->key.family)),
+		bpf_map_delete_elem(datapath_map(claims->datapath, claim_map(claim->key.family)),
 				    claim->key.family == 4 ? (void *)&key4 : (void *)&key6);
 }
 
@@ -351,7 +342,7 @@ static int adopt_one(struct claims *claims, const struct claim_key *key, uint64_
 static int adopt_map(struct claims *claims, uint8_t family,
 		     const void *(*holder_of)(void *context, uint32_t service), void *context)
 {
-	int map = datapath_map(claims->datapath, map_of(family));
+	int map = datapath_map(claims->datapath, claim_map(family));
 	union {
 		struct sl_frontend4 of4;
 		struct sl_frontend6 of6;

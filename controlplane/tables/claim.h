@@ -78,6 +78,26 @@ bool claims_refresh(struct claims *claims, struct claim *claim, uint8_t kind);
 /* Tries again for the keys that could not be written; cheap when there are none. */
 void claims_retry(struct claims *claims);
 
+/*
+ * Audits, a slice of about `n` at a time: that the maps have the keys that are
+ * owned, and none besides. The cursor starts as { 0 }. `found` is told what was
+ * repaired. Return true at the end, and the cursor is { 0 } again.
+ */
+struct claims_cursor {
+	size_t bucket;
+	uint8_t map; /* of the two */
+	bool started;
+	uint32_t token;
+};
+bool claims_audit(struct claims *claims, struct claims_cursor *cursor, uint32_t n,
+		  void (*found)(void *context, enum datapath_map map, const char *what),
+		  void *context);
+bool claims_audit_keys(struct claims *claims, struct claims_cursor *cursor, uint32_t n,
+		       void (*found)(void *context, enum datapath_map map, const char *what),
+		       void *context);
+
+size_t claims_n(const struct claims *claims);
+
 /* Ends a claim in any state and frees it. `left` is called with a bit that has
  * no user any more (see address_bits_leave()). */
 void claims_release(struct claims *claims, struct claim *claim,

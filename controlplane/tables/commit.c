@@ -4,6 +4,7 @@
 
 #include <netinet/in.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "common/log.h"
 #include "controlplane/tables/change.h"
@@ -13,12 +14,12 @@ static void defer(struct tables *tables, enum grace_kind kind, uint32_t id, uint
 	grace_add(tables->grace, &(struct grace_item) { .kind = (uint8_t)kind, .id = id, .n = n });
 }
 
-static void flip(struct tables *tables, const struct tables_port *port, uint32_t record)
+static void flip(struct tables *tables, struct tables_port *port, uint32_t record)
 {
 	__u64 *word = &tables->memory.services[port->id];
 
-	/* The upper half is the version. */
-	memory_store(word, SL_SERVICE_WORD(record, (*word >> 32) + (record != 0)));
+	port->version += record != 0;
+	memory_store(word, SL_SERVICE_WORD(record, port->version));
 	tables->flipped_ns = uv_hrtime();
 }
 
@@ -26,7 +27,7 @@ static void flip(struct tables *tables, const struct tables_port *port, uint32_t
 static void defer_record(struct tables *tables, struct tables_port *port,
 			 const struct sl_record *next)
 {
-	const struct sl_record *old = &tables->memory.records[port->record];
+	const struct sl_record *old = &port->content;
 
 	if (port->record == 0)
 		return;
@@ -52,18 +53,23 @@ static void defer_record(struct tables *tables, struct tables_port *port,
 static void commit_record(struct tables *tables, struct change *change)
 {
 	struct tables_port *port = change->port;
-	const struct sl_record *old = &tables->memory.records[port->record];
+	const struct sl_record *old = &port->content;
 	bool other_leave =
 		change->index && port->record &&
 		(old->leave != change->record.leave || old->drain_s != change->record.drain_s);
+	uint32_t before;
 
 	if (change->index) {
 		flip(tables, port, change->index);
 		defer_record(tables, port, &change->record);
+		before = port->content.policy;
 		port->record = change->index;
+		port->content = change->record;
+		state_know_policy(tables, port, before);
 	}
 	if (other_leave)
 		state_end_connections(tables, port->id);
+	memcpy(port->run_sum, change->run_sum, sizeof(port->run_sum));
 	free(port->sources);
 	port->sources = sl_take(change->sources);
 	port->n_sources = change->n_sources;
@@ -74,7 +80,7 @@ static void drop_backend(struct tables *tables, const struct tables_backend *b, 
 {
 	uint32_t slot = address_slot(&b->addr, family);
 
-	state_retire_backend(tables, b->id);
+	state_retire_backend(tables, b->id, b->generation);
 	defer(tables, GRACE_BACKEND, b->id, 0);
 	if (address_bits_leave(tables->bits, ADDRESS_ENDPOINT, slot))
 		state_bit_left(tables, ADDRESS_ENDPOINT, slot);
@@ -84,8 +90,7 @@ static void drop_backend(struct tables *tables, const struct tables_backend *b, 
 static bool keep_backend(struct tables *tables, const struct tables_backend *b)
 {
 	struct sl_backend *at = &tables->memory.backends[b->id];
-	uint64_t word = SL_BACKEND_WORD(SL_BACKEND_GENERATION(at->word), b->sets, SL_BACKEND_LIVE) |
-			SL_BACKEND_ORDERED(b->order);
+	uint64_t word = state_backend_word(b);
 	uint8_t flags = b->local ? SL_BACKEND_LOCAL : 0;
 	bool changed = at->word != word || at->flags != flags;
 
@@ -194,6 +199,8 @@ bool change_commit(struct tables *tables, struct change *change)
 	bool written = change->index != 0, serves = begins_to_serve(change);
 
 	tables->n_ports += change->new_port;
+	if (change->new_port)
+		state_know_port(tables, change->port);
 	commit_record(tables, change);
 	written = commit_backends(tables, change) || written;
 	written = commit_claims(tables, change) || written;
@@ -214,5 +221,6 @@ void change_remove(struct tables *tables, struct tables_port *port)
 	defer_record(tables, port, NULL);
 	defer(tables, GRACE_SERVICE, port->id, 0);
 	tables->n_ports--;
+	state_forget_port(tables, port);
 	state_free_port(port);
 }

@@ -64,9 +64,14 @@ bool ids_reserve(struct ids *ids, uint32_t id)
 	return true;
 }
 
+bool ids_taken(const struct ids *ids, uint32_t id)
+{
+	return id > 0 && id < ids->max && ids->taken[id / 64] >> id % 64 & 1;
+}
+
 void ids_give(struct ids *ids, uint32_t id)
 {
-	assert(id > 0 && id < ids->max && ids->taken[id / 64] >> id % 64 & 1);
+	assert(ids_taken(ids, id));
 	ids->taken[id / 64] &= ~(1ULL << id % 64);
 	ids->used--;
 }

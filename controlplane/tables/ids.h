@@ -27,6 +27,9 @@ uint32_t ids_take(struct ids *ids);
 /* Takes this number; false if it is taken, 0 or not below max. */
 bool ids_reserve(struct ids *ids, uint32_t id);
 
+/* False also for what is no number of these. */
+bool ids_taken(const struct ids *ids, uint32_t id);
+
 void ids_give(struct ids *ids, uint32_t id);
 
 bool ids_is_taken(const struct ids *ids, uint32_t id);

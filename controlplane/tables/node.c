@@ -145,14 +145,29 @@ void tables_set_node(struct tables *tables, const struct sl_node *node)
 		__atomic_store_n(&at->was_compatible, 1, __ATOMIC_RELEASE);
 	/* Whoever masquerades finds an address. */
 	__atomic_store_n(&at->compatible, node->compatible, __ATOMIC_RELEASE);
+	tables->node = *at;
 }
 
-int tables_set_iface(struct tables *tables, uint32_t ifindex, const struct sl_iface *iface)
+struct tables_iface *state_find_iface(const struct tables *tables, uint32_t ifindex)
+{
+	struct chain_link *link =
+		chain_first(&tables->ifaces, chain_hash(0, &ifindex, sizeof(ifindex)));
+
+	for (; link; link = chain_next(link)) {
+		struct tables_iface *iface = chain_entry(link, struct tables_iface, link);
+
+		if (iface->ifindex == ifindex)
+			return iface;
+	}
+	return NULL;
+}
+
+int state_write_iface(struct tables *tables, const struct tables_iface *iface)
 {
 	int map = datapath_map(tables->datapath, DATAPATH_ifaces);
 	struct sl_store argument = {
 		.map = SL_STORE_IFACE,
-		.iface = { .ifindex = ifindex, .value = *iface },
+		.iface = { .ifindex = iface->ifindex, .value = iface->value },
 	};
 	LIBBPF_OPTS(bpf_test_run_opts, run, .ctx_in = &argument, .ctx_size_in = sizeof(argument));
 
@@ -160,7 +175,22 @@ int tables_set_iface(struct tables *tables, uint32_t ifindex, const struct sl_if
 		return -errno;
 	if (run.retval == 0)
 		return 0;
-	return bpf_map_update_elem(map, &ifindex, iface, BPF_NOEXIST) ? -errno : 0;
+	return bpf_map_update_elem(map, &iface->ifindex, &iface->value, BPF_NOEXIST) ? -errno : 0;
+}
+
+int tables_set_iface(struct tables *tables, uint32_t ifindex, const struct sl_iface *value)
+{
+	struct tables_iface *iface = state_find_iface(tables, ifindex);
+
+	if (!iface) {
+		iface = calloc(1, sizeof(*iface));
+		if (!iface)
+			return -ENOMEM;
+		iface->ifindex = ifindex;
+		chain_add(&tables->ifaces, &iface->link, chain_hash(0, &ifindex, sizeof(ifindex)));
+	}
+	iface->value = *value;
+	return state_write_iface(tables, iface);
 }
 
 void tables_prune_ifaces(struct tables *tables, bool (*keep)(void *context, uint32_t ifindex),
@@ -171,9 +201,17 @@ void tables_prune_ifaces(struct tables *tables, bool (*keep)(void *context, uint
 	bool any = bpf_map_get_next_key(map, NULL, &next) == 0;
 
 	while (any) {
+		struct tables_iface *iface;
+
 		ifindex = next;
 		any = bpf_map_get_next_key(map, &ifindex, &next) == 0;
-		if (!keep(context, ifindex))
-			bpf_map_delete_elem(map, &ifindex);
+		if (keep(context, ifindex))
+			continue;
+		bpf_map_delete_elem(map, &ifindex);
+		iface = state_find_iface(tables, ifindex);
+		if (iface) {
+			chain_remove(&tables->ifaces, &iface->link);
+			free(iface);
+		}
 	}
 }

@@ -27,12 +27,11 @@ static int map_of(const struct datapath *datapath, uint8_t family)
 int policy_insert(const struct datapath *datapath, uint8_t family, uint32_t policy,
 		  const struct ip_prefix *prefixes, size_t n)
 {
-	const uint32_t allow = 1;
-
 	for (size_t i = 0; i < n; i++) {
 		struct sl_policy6 key = key_of(policy, &prefixes[i]);
+		uint32_t value = SL_POLICY_VALUE(prefixes[i].len);
 
-		if (bpf_map_update_elem(map_of(datapath, family), &key, &allow, BPF_ANY)) {
+		if (bpf_map_update_elem(map_of(datapath, family), &key, &value, BPF_ANY)) {
 			int err = -errno;
 
 			policy_delete(datapath, family, policy, prefixes, i);
@@ -50,6 +49,34 @@ void policy_delete(const struct datapath *datapath, uint8_t family, uint32_t pol
 
 		bpf_map_delete_elem(map_of(datapath, family), &key);
 	}
+}
+
+bool policy_has(const struct datapath *datapath, uint8_t family, uint32_t policy,
+		const struct ip_prefix *prefix)
+{
+	struct sl_policy6 key = key_of(policy, prefix);
+	uint32_t value;
+
+	/* A lookup finds the longest prefix that is no longer. */
+	return bpf_map_lookup_elem(map_of(datapath, family), &key, &value) == 0 &&
+	       value == SL_POLICY_VALUE(prefix->len);
+}
+
+int policy_next(const struct datapath *datapath, uint8_t family, struct policy_cursor *cursor,
+		uint32_t *ret_policy, struct ip_prefix *ret)
+{
+	struct sl_policy6 next;
+
+	if (bpf_map_get_next_key(map_of(datapath, family), cursor->started ? &cursor->key : NULL,
+				 &next))
+		return -errno;
+	cursor->started = true;
+	cursor->key = next;
+	*ret = (struct ip_prefix) { .family = family,
+				    .len = (uint8_t)(next.prefixlen - POLICY_BITS) };
+	memcpy(ret->addr.w, next.addr, family == 4 ? 4 : 16);
+	*ret_policy = next.policy;
+	return 0;
 }
 
 int policy_each(const struct datapath *datapath, uint8_t family,

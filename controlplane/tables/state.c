@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "common/log.h"
+#include "controlplane/plan/maglev.h"
 #include "controlplane/tables/policy.h"
 #include "common/ticks.h"
 
@@ -119,12 +120,12 @@ int state_order_prefixes(const void *left, const void *right)
 	return memcmp(&a->addr, &b->addr, sizeof(a->addr)) ?: (int)a->len - (int)b->len;
 }
 
-void state_retire_backend(struct tables *tables, uint32_t id)
+void state_retire_backend(struct tables *tables, uint32_t id, uint32_t generation)
 {
 	__u64 *word = &tables->memory.backends[id].word;
 
 	tables->memory.backends[id].left = ticks_now();
-	memory_store(word, SL_BACKEND_WORD(SL_BACKEND_GENERATION(*word) + 1, 0, SL_BACKEND_GONE));
+	memory_store(word, SL_BACKEND_WORD(generation + 1, 0, SL_BACKEND_GONE));
 	state_end_connections(tables, tables->memory.backends[id].service);
 }
 
@@ -142,26 +143,105 @@ void state_end_connections(struct tables *tables, uint32_t service)
 		tables->left(tables->left_context);
 }
 
+uint64_t state_backend_word(const struct tables_backend *backend)
+{
+	return SL_BACKEND_WORD(backend->generation, backend->sets, SL_BACKEND_LIVE) |
+	       SL_BACKEND_ORDERED(backend->order);
+}
+
+int state_identity(const struct tables_port *port, struct sl_identity *ret)
+{
+	const struct tables_service *service = port->service;
+
+	*ret = (struct sl_identity) { .proto = port->proto, .family = port->family };
+	if (strlen(service->namespace_) >= sizeof(ret->namespace_) ||
+	    strlen(service->name) >= sizeof(ret->service) ||
+	    strlen(port->name) >= sizeof(ret->port))
+		return -ENAMETOOLONG;
+	strcpy(ret->namespace_, service->namespace_);
+	strcpy(ret->service, service->name);
+	strcpy(ret->port, port->name);
+	return 0;
+}
+
 int state_write_identity(struct tables *tables, uint32_t id, const struct tables_port *port)
 {
 	struct sl_identity identity = { .family = 0 };
-	const struct tables_service *service = port ? port->service : NULL;
+	int err = port ? state_identity(port, &identity) : 0;
 
-	if (service) {
-		if (strlen(service->namespace_) >= sizeof(identity.namespace_) ||
-		    strlen(service->name) >= sizeof(identity.service) ||
-		    strlen(port->name) >= sizeof(identity.port))
-			return -ENAMETOOLONG;
-		strcpy(identity.namespace_, service->namespace_);
-		strcpy(identity.service, service->name);
-		strcpy(identity.port, port->name);
-		identity.proto = port->proto;
-		identity.family = port->family;
-	}
+	if (err)
+		return err;
 	return bpf_map_update_elem(datapath_map(tables->datapath, DATAPATH_identities), &id,
 				   &identity, BPF_ANY)
 		       ? -errno
 		       : 0;
+}
+
+void state_know_port(struct tables *tables, struct tables_port *port)
+{
+	tables->ports[port->id] = port;
+	state_know_policy(tables, port, 0);
+}
+
+void state_know_policy(struct tables *tables, struct tables_port *port, uint32_t before)
+{
+	struct tables_port **policies = tables->policies[port->family == 6];
+	uint32_t now = port->record ? port->content.policy : 0;
+
+	if (before && policies[before] == port)
+		policies[before] = NULL;
+	if (now)
+		policies[now] = port;
+}
+
+void state_forget_port(struct tables *tables, const struct tables_port *port)
+{
+	uint32_t policy = port->content.policy;
+
+	tables->ports[port->id] = NULL;
+	if (policy)
+		tables->policies[port->family == 6][policy] = NULL;
+}
+
+uint64_t state_run_sum(const uint32_t *slots, size_t n)
+{
+	uint64_t sum = n;
+
+	for (size_t i = 0; i < n; i++)
+		sum = (sum ^ slots[i]) * 0x9e3779b97f4a7c15ULL + (sum >> 29);
+	return sum;
+}
+
+/* The next backend of a set that has weight; NULL at the end. */
+const struct tables_backend *state_next_member(const struct tables_backend *backends, size_t n,
+					       int set, size_t *at)
+{
+	while (*at < n) {
+		const struct tables_backend *b = &backends[(*at)++];
+
+		if (b->sets & 1 << set && b->weight > 0)
+			return b;
+	}
+	return NULL;
+}
+
+int state_build_run(struct tables *tables, uint8_t family, const struct tables_backend *backends,
+		    size_t n_backends, int set, size_t n, uint32_t size)
+{
+	sl_auto_mem struct maglev_backend *members = calloc(n, sizeof(*members));
+	const struct tables_backend *b;
+	size_t at = 0;
+
+	if (!members)
+		return -ENOMEM;
+	for (size_t i = 0; i < n && (b = state_next_member(backends, n_backends, set, &at)); i++) {
+		members[i] = (struct maglev_backend) {
+			.id = b->id,
+			.seed = maglev_seed(&b->addr, family, b->port),
+			.weight = b->weight,
+		};
+	}
+	return maglev_build(members, n, tables->scratch, size);
 }
 
 void state_clear_stats(struct tables *tables, enum datapath_map map, uint32_t id)

@@ -7,6 +7,7 @@
 
 #include "controlplane/metrics/histogram.h"
 #include "controlplane/tables/address.h"
+#include "controlplane/tables/audit.h"
 #include "controlplane/tables/chain.h"
 #include "controlplane/tables/claim.h"
 #include "controlplane/tables/grace.h"
@@ -27,13 +28,17 @@ struct tables_backend {
 	bool local;
 	bool fresh; /* got its id in the change that is being prepared */
 	uint32_t id;
+	uint32_t generation;
 	uint32_t weight;
 };
 
 /* One service port in one family: what a service id stands for. */
 struct tables_port {
 	uint32_t id;
-	uint32_t record; /* index, 0: none is reachable */
+	uint32_t record;	      /* index, 0: none is reachable */
+	uint32_t version;	      /* upper half of the word in `services` */
+	struct sl_record content;     /* of the record */
+	uint64_t run_sum[SL_SET_MAX]; /* state_run_sum() of its Maglev runs */
 	char *name;
 	const struct tables_service *service;
 	uint8_t proto, family;
@@ -54,6 +59,12 @@ struct tables_service {
 	bool failed; /* the last change could not be programmed */
 };
 
+struct tables_iface {
+	struct chain_link link;
+	uint32_t ifindex;
+	struct sl_iface value;
+};
+
 struct tables {
 	uv_loop_t *loop;
 	struct datapath *datapath;
@@ -66,6 +77,11 @@ struct tables {
 	struct slab *slab;
 	struct ids *service_ids, *record_ids, *backend_ids, *policy_ids;
 	struct chain services;
+	struct tables_port **ports;	  /* by service id */
+	struct tables_port **policies[2]; /* by policy id, of IPv4 and IPv6 */
+	struct audit *audit;
+	struct chain ifaces; /* what `ifaces` should say */
+	struct sl_node node; /* what `node` should say */
 	size_t n_ports, n_backends;
 	struct tables_address *addresses;
 	size_t n_addresses;
@@ -107,7 +123,29 @@ int state_order_backends(const void *left, const void *right);
 int state_order_prefixes(const void *left, const void *right);
 
 /* Makes a backend's generation move on: no flow trusts it any more. */
-void state_retire_backend(struct tables *tables, uint32_t id);
+void state_retire_backend(struct tables *tables, uint32_t id, uint32_t generation);
+
+/* What is in `backends` for a backend that serves. */
+uint64_t state_backend_word(const struct tables_backend *backend);
+
+/* Fills in who a service port is. -ENAMETOOLONG for a name that does not fit. */
+int state_identity(const struct tables_port *port, struct sl_identity *ret);
+
+/* Enters a port into, or takes it out of, the tables by id. */
+void state_know_port(struct tables *tables, struct tables_port *port);
+void state_know_policy(struct tables *tables, struct tables_port *port, uint32_t before);
+void state_forget_port(struct tables *tables, const struct tables_port *port);
+
+/* Tells Maglev runs apart. */
+uint64_t state_run_sum(const uint32_t *slots, size_t n);
+
+/* Builds the Maglev run of a set's `n` members with weight into tables->scratch. */
+int state_build_run(struct tables *tables, uint8_t family, const struct tables_backend *backends,
+		    size_t n_backends, int set, size_t n, uint32_t size);
+
+/* The next backend of a set that has weight; NULL at the end. */
+const struct tables_backend *state_next_member(const struct tables_backend *backends, size_t n,
+					       int set, size_t *at);
 
 /* Connections of the service may have to be ended: it keeps none, or not for
  * ever, or no service has this id. */
@@ -131,6 +169,11 @@ void state_bit_left(void *context, enum address_bitmap bitmap, uint32_t slot);
 
 /* How many items a port can give to the grace period at once. */
 size_t state_grace_items(const struct tables_port *port);
+
+/* node.c: what `ifaces` should say of an interface, NULL: nothing; and the
+ * write. */
+struct tables_iface *state_find_iface(const struct tables *tables, uint32_t ifindex);
+int state_write_iface(struct tables *tables, const struct tables_iface *iface);
 
 /* adopt.c: reads back what an earlier life left. 0, or -errno and `error`. */
 int adopt(struct tables *tables, char error[512]);

@@ -55,8 +55,17 @@ static int make_parts(struct tables *tables)
 	/* A policy has an entry at least, in one of the two maps. */
 	err = err ?: ids_new(2 * policies + 1, &tables->policy_ids);
 	err = err ?: chain_init(&tables->services);
+	err = err ?: chain_init(&tables->ifaces);
+	err = err ?: audit_new(tables, &tables->audit);
 	if (err || cpus < 0)
 		return err ?: cpus;
+	tables->ports = calloc(memory->n_services, sizeof(struct tables_port *));
+	for (int i = 0; i < 2; i++) {
+		tables->policies[i] =
+			calloc(ids_max(tables->policy_ids), sizeof(struct tables_port *));
+		if (!tables->policies[i])
+			return -ENOMEM;
+	}
 	tables->scratch = malloc(SLOTS_MAX * sizeof(*tables->scratch));
 	tables->n_cpus = cpus;
 	tables->cpus = calloc((size_t)cpus, sizeof(*tables->cpus));
@@ -65,7 +74,8 @@ static int make_parts(struct tables *tables)
 			       sizeof(struct sl_service_stats) > sizeof(struct sl_backend_stats)
 				       ? sizeof(struct sl_service_stats)
 				       : sizeof(struct sl_backend_stats));
-	return tables->scratch && tables->zeros && tables->cpus ? 0 : -ENOMEM;
+	tables->node = *memory->node;
+	return tables->scratch && tables->zeros && tables->cpus && tables->ports ? 0 : -ENOMEM;
 }
 
 int tables_new(uv_loop_t *loop, struct datapath *datapath, struct tables **ret, char error[512])
@@ -102,12 +112,20 @@ static void free_service(struct chain_link *link)
 	state_free_service(chain_entry(link, struct tables_service, link));
 }
 
+static void free_iface(struct chain_link *link)
+{
+	free(chain_entry(link, struct tables_iface, link));
+}
+
 void tables_free(struct tables *tables)
 {
 	if (!tables)
 		return;
 	chain_empty(&tables->services, free_service);
 	chain_done(&tables->services);
+	chain_empty(&tables->ifaces, free_iface);
+	chain_done(&tables->ifaces);
+	audit_free(tables->audit);
 	grace_free(tables->grace);
 	sweep_free(tables->sweep);
 	claims_free(tables->claims);
@@ -118,6 +136,9 @@ void tables_free(struct tables *tables)
 	ids_free(tables->backend_ids);
 	ids_free(tables->policy_ids);
 	memory_unmap(&tables->memory);
+	free(tables->ports);
+	free(tables->policies[0]);
+	free(tables->policies[1]);
 	free(tables->addresses);
 	free(tables->scratch);
 	free(tables->zeros);
@@ -314,6 +335,17 @@ void tables_synced(struct tables *tables)
 	if (grace_reserve(tables->grace, 1) == 0)
 		grace_add(tables->grace, &(struct grace_item) { .kind = GRACE_ALL_BITS });
 	grace_start(tables->grace);
+	audit_start(tables->audit);
+}
+
+void tables_set_audit(struct tables *tables, unsigned int seconds)
+{
+	audit_set_period(tables->audit, seconds);
+}
+
+json_t *tables_audit(const struct tables *tables)
+{
+	return audit_describe(tables->audit);
 }
 
 void tables_on_room(struct tables *tables, void (*room)(void *context), void *context)

@@ -64,6 +64,10 @@ void tables_on_serve(struct tables *tables, void (*served)(void *context), void 
 /* `room` is called on the loop when something can be used again. */
 void tables_on_room(struct tables *tables, void (*room)(void *context), void *context);
 
+/* A walk over all tables that repairs what is not as it was written takes so
+ * many seconds and begins anew when it is over; 0: there is none (audit.h). */
+void tables_set_audit(struct tables *tables, unsigned int seconds);
+
 /* What the datapath must know of this node, written in the order that struct
  * sl_node asks for. */
 void tables_set_node(struct tables *tables, const struct sl_node *node);
@@ -103,6 +107,9 @@ bool *tables_used_services(const struct tables *tables, uint32_t *ret_n);
 
 /* For lbctl: see docs/api.md. New references. */
 json_t *tables_latency(const struct tables *tables); /* { "count", "p50Us", "p99Us", "maxUs" } */
+
+/* See audit_describe(). */
+json_t *tables_audit(const struct tables *tables);
 
 /*
  * { "services", "servicePorts", "backends": what is programmed; "pending": what

@@ -263,7 +263,7 @@ static uint32_t allowed(uint32_t policy, const char *addr)
 	struct sl_policy4 key = { .prefixlen = 64, .policy = policy, .addr = { ip(addr).w[0] } };
 	uint32_t value = 0;
 
-	return bpf_map_lookup_elem(datapath_map(dp, DATAPATH_policy4), &key, &value) ? 0 : value;
+	return bpf_map_lookup_elem(datapath_map(dp, DATAPATH_policy4), &key, &value) == 0;
 }
 
 START_TEST(source_ranges_change_together_with_the_record)

@@ -136,6 +136,27 @@ static void print_failures(FILE *out, const json_t *status)
 		fprintf(out, "FAILED       and %lld more: lbctl services\n", (long long)more);
 }
 
+static void print_audit(FILE *out, const json_t *status)
+{
+	const json_t *repaired;
+	const char *map;
+
+	if (!text_find(status, "audit"))
+		return;
+	fputs("Audit:       ", out);
+	if (!text_number(status, "audit.rounds"))
+		fputs("no round yet", out);
+	else
+		fprintf(out, "rounds %lld, the last at %s",
+			(long long)text_number(status, "audit.rounds"),
+			text_string(status, "audit.lastRoundAt"));
+	fputs(json_object_size(text_find(status, "audit.repaired")) ? "; REPAIRED" : "", out);
+	/* The document is not changed by looking at it. */
+	json_object_foreach ((json_t *)text_find(status, "audit.repaired"), map, repaired)
+		fprintf(out, " %s %lld", map, (long long)json_integer_value(repaired));
+	fputc('\n', out);
+}
+
 static void print_latency(FILE *out, const json_t *status)
 {
 	static const char *const names[] = { "p50", "p99", "max" };
@@ -177,6 +198,7 @@ static int print(const struct lbctl *lbctl, const json_t *status)
 	print_handover(lbctl->out, status);
 	print_programmed(lbctl->out, status);
 	print_latency(lbctl->out, status);
+	print_audit(lbctl->out, status);
 	print_idle(lbctl->out, status);
 	if (!json_array_size(losses)) {
 		fputs("Losses:      none\n", lbctl->out);
