@@ -25,6 +25,7 @@
 #include "controlplane/source/source.h"
 #include "controlplane/sync.h"
 #include "controlplane/tables/datapath.h"
+#include "controlplane/tables/state.h"
 
 struct bench {
 	unsigned int services, endpoints, changes;
@@ -96,8 +97,8 @@ static size_t write_service(unsigned int i)
 		   "\"selector\":{\"app\":\"app-%u\"},\"ports\":[{\"name\":\"http\","
 		   "\"protocol\":\"TCP\",\"port\":80,\"targetPort\":8080}]},"
 		   "\"status\":{\"loadBalancer\":{}}}",
-		   i, i % 100, i, i + 1, i, 96 + i / 65536, i / 256 % 256, i % 256,
-		   96 + i / 65536, i / 256 % 256, i % 256, i);
+		   i, i % 100, i, i + 1, i, 96 + i / 65536, i / 256 % 256, i % 256, 96 + i / 65536,
+		   i / 256 % 256, i % 256, i);
 }
 
 /* `version` moves the last endpoint to another address. */
@@ -246,6 +247,23 @@ static void change_some(struct bench *bench)
 	free(took);
 }
 
+static void audit_all(struct bench *bench)
+{
+	double began = cpu_s(), longest = 0;
+	unsigned int n = 0;
+	bool over = false;
+
+	for (; !over; n++) {
+		double slice = cpu_s();
+
+		over = audit_slice(bench->tables->audit);
+		slice = cpu_s() - slice;
+		longest = slice > longest ? slice : longest;
+	}
+	printf("audit            %8.3f s CPU a round of %u slices, the longest %.1f ms\n",
+	       cpu_s() - began, n, longest * 1e3);
+}
+
 static void show_maps(struct bench *bench)
 {
 	struct view view = { .maps_folder = NULL };
@@ -285,9 +303,8 @@ static void stop(struct bench *bench)
 /* The defaults, and what the rest of the command line says. */
 static void configure(struct bench *bench, int n, char **flags)
 {
-	char *argv[64] = { (char *)"sluiced", (char *)"--source=manifests",
-			   (char *)"--manifests=/", (char *)"--node-name=node-1",
-			   (char *)"--healthz-bind-address=" };
+	char *argv[64] = { (char *)"sluiced", (char *)"--source=manifests", (char *)"--manifests=/",
+			   (char *)"--node-name=node-1", (char *)"--healthz-bind-address=" };
 	enum config_action action;
 	char error[512];
 	int argc = 5;
@@ -317,6 +334,7 @@ int main(int argc, char **argv)
 	printf("started\n  RssAnon        %8.1f MiB\n", anon_mib());
 	program_all(&bench);
 	change_some(&bench);
+	audit_all(&bench);
 	show_maps(&bench);
 	stop(&bench);
 	datapath_remove(root, "bench");

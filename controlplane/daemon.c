@@ -180,18 +180,22 @@ static json_t *on_status(void *context)
 
 	sync_describe(daemon->sync, programmed);
 	iso_time(daemon->started, started);
-	return json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:s, "
-			 "s:{s:i, s:i}}",
-			 "instance", daemon->config->instance, "version", SLUICE_VERSION, "node",
-			 daemon->config->node_name, "pid", (int)getpid(), "startedAt", started,
-			 "uptime", (json_int_t)(time(NULL) - daemon->started), "source",
-			 source_status(daemon->source), "programmed", programmed, "latency",
-			 tables_latency(daemon->tables), "failures",
-			 truth_failures(daemon->store, FAILURES_SHOWN), "audit",
-			 tables_audit(daemon->tables), "idleProbes", tables_idle(daemon->tables),
-			 "masquerade", takeover_describe(&daemon->takeover), "handover",
-			 handover_name(daemon->config), "snatPorts", "first",
-			 daemon->config->snat_first, "last", daemon->config->snat_last);
+	json_t *ret = json_pack("{s:s, s:s, s:s, s:i, s:s, s:I, s:s, s:{s:i, s:i}}", "instance",
+				daemon->config->instance, "version", SLUICE_VERSION, "node",
+				daemon->config->node_name, "pid", (int)getpid(), "startedAt",
+				started, "uptime", (json_int_t)(time(NULL) - daemon->started),
+				"handover", handover_name(daemon->config), "snatPorts", "first",
+				daemon->config->snat_first, "last", daemon->config->snat_last);
+
+	json_object_set_new(ret, "source", source_status(daemon->source));
+	json_object_set_new(ret, "programmed", programmed);
+	json_object_set_new(ret, "latency", tables_latency(daemon->tables));
+	json_object_set_new(ret, "failures", truth_failures(daemon->store, FAILURES_SHOWN));
+	json_object_set_new(ret, "audit", tables_audit(daemon->tables));
+	json_object_set_new(ret, "maps", tables_fill(daemon->tables));
+	json_object_set_new(ret, "idleProbes", tables_idle(daemon->tables));
+	json_object_set_new(ret, "masquerade", takeover_describe(&daemon->takeover));
+	return ret;
 }
 
 static json_t *on_truth(void *context, const char *namespace_, const char *name)
@@ -206,6 +210,42 @@ static json_t *on_unprogrammed(void *context, size_t *cursor)
 	const struct daemon *daemon = context;
 
 	return truth_next(daemon->store, cursor);
+}
+
+static json_t *on_fill(void *context)
+{
+	const struct daemon *daemon = context;
+
+	return tables_fill(daemon->tables);
+}
+
+/* One Event about all of them: they are limited by reason. */
+static void on_pressure(void *context)
+{
+	struct daemon *daemon = context;
+	json_t *fills = tables_fill(daemon->tables), *fill;
+	char note[512] = "BPF maps of sluice are nearly full:";
+	const struct event event = {
+		.kind = "Node",
+		.name = daemon->config->node_name,
+		.type = EVENT_WARNING,
+		.reason = "MapNearlyFull",
+		.action = "Program",
+		.note = note,
+	};
+	size_t i, len = strlen(note), empty = len;
+
+	json_array_foreach (fills, i, fill) {
+		if (json_is_true(json_object_get(fill, "nearlyFull")) && len < sizeof(note))
+			len += (size_t)snprintf(
+				note + len, sizeof(note) - len, " %s %lld of %lld",
+				json_string_value(json_object_get(fill, "name")),
+				json_integer_value(json_object_get(fill, "entries")),
+				json_integer_value(json_object_get(fill, "maxEntries")));
+	}
+	json_decref(fills);
+	if (len > empty)
+		events_emit(daemon->events, &event);
 }
 
 static json_t *on_attach(void *context)
@@ -315,8 +355,10 @@ static int open_datapath(struct daemon *daemon, char error[512])
 		daemon->view.fd[i] = datapath_map(daemon->datapath, i);
 	daemon->view.maps_folder = daemon->maps_folder;
 	r = tables_new(&daemon->loop, daemon->datapath, &daemon->tables, error);
-	if (r == 0)
+	if (r == 0) {
 		tables_set_audit(daemon->tables, daemon->config->audit_s);
+		tables_on_pressure(daemon->tables, on_pressure, daemon);
+	}
 	return r;
 }
 
@@ -410,6 +452,7 @@ static int start_control(struct daemon *daemon, char error[512])
 		.attach = on_attach,
 		.truth = on_truth,
 		.unprogrammed = on_unprogrammed,
+		.fill = on_fill,
 		.explain = on_explain,
 		.context = daemon,
 	};

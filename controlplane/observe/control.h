@@ -29,6 +29,7 @@ struct control_options {
 	 * after the other those that are not programmed, NULL at the end. */
 	json_t *(*truth)(void *context, const char *namespace_, const char *name);
 	json_t *(*unprogrammed)(void *context, size_t *cursor);
+	json_t *(*fill)(void *context); /* see tables_fill() */
 	/* Explanation: returns as the views do. */
 	int (*explain)(void *context, const struct explain_query *query, json_t **ret,
 		       char error[512]);

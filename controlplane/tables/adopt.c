@@ -309,6 +309,7 @@ static int adopt_prefix(void *context, uint32_t policy, const struct ip_prefix *
 			return -ENOMEM;
 		port->sources = sources;
 		sources[port->n_sources++] = *prefix;
+		reading->tables->n_prefixes[prefix->family == 6]++;
 		return 0;
 	}
 	strays = append(reading->strays, reading->n_strays, sizeof(*strays));

@@ -262,6 +262,8 @@ static void tick(uv_timer_t *timer)
 	struct audit *audit = timer->data;
 
 	audit_slice(audit);
+	/* What the datapath alone fills is looked at sometimes, too. */
+	pressure_check(audit->tables);
 	plan(audit);
 }
 

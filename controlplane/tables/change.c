@@ -189,6 +189,7 @@ static int prepare_policy(struct tables *tables, struct change *change, uint32_t
 			ids_give(tables->policy_ids, id);
 			return err;
 		}
+		tables->n_prefixes[change->port->family == 6] += (uint32_t)change->n_sources;
 		change->record.policy = id;
 	}
 	change->new_policy = true;
@@ -346,6 +347,7 @@ static void undo_record(struct tables *tables, const struct change *change)
 	if (change->new_policy && change->record.policy) {
 		policy_delete(tables->datapath, change->port->family, change->record.policy,
 			      change->sources, change->n_sources);
+		tables->n_prefixes[change->port->family == 6] -= (uint32_t)change->n_sources;
 		ids_give(tables->policy_ids, change->record.policy);
 	}
 	if (change->index)

@@ -74,6 +74,11 @@ static uint32_t *keys_of(struct claims *claims, uint8_t family)
 	return family == 4 ? &claims->keys4 : &claims->keys6;
 }
 
+uint32_t claims_keys(const struct claims *claims, uint8_t family)
+{
+	return family == 4 ? claims->keys4 : claims->keys6;
+}
+
 int claims_new(const struct datapath *datapath, struct address_bits *bits, struct claims **ret)
 {
 	struct claims *claims = calloc(1, sizeof(*claims));

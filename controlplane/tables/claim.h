@@ -96,6 +96,9 @@ bool claims_audit_keys(struct claims *claims, struct claims_cursor *cursor, uint
 		       void (*found)(void *context, enum datapath_map map, const char *what),
 		       void *context);
 
+/* Different keys that are claimed, in a family. */
+uint32_t claims_keys(const struct claims *claims, uint8_t family);
+
 size_t claims_n(const struct claims *claims);
 
 /* Ends a claim in any state and frees it. `left` is called with a bit that has

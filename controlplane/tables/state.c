@@ -289,6 +289,7 @@ void state_reclaim(void *context, const struct grace_item *item)
 		break;
 	case GRACE_POLICY:
 		policy_delete(tables->datapath, item->which, item->id, item->data, item->n);
+		tables->n_prefixes[item->which == 6] -= item->n;
 		ids_give(tables->policy_ids, item->id);
 		break;
 	case GRACE_SERVICE:
@@ -311,6 +312,7 @@ void state_reclaimed(void *context)
 {
 	struct tables *tables = context;
 
+	pressure_check(tables);
 	if (tables->room)
 		tables->room(tables->room_context);
 }

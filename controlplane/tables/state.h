@@ -15,6 +15,7 @@
 #include "controlplane/tables/idle.h"
 #include "controlplane/tables/latency.h"
 #include "controlplane/tables/memory.h"
+#include "controlplane/tables/pressure.h"
 #include "controlplane/tables/slab.h"
 #include "controlplane/tables/sweep.h"
 #include "controlplane/tables/tables.h"
@@ -83,6 +84,8 @@ struct tables {
 	struct chain ifaces; /* what `ifaces` should say */
 	struct sl_node node; /* what `node` should say */
 	size_t n_ports, n_backends;
+	uint32_t n_prefixes[2]; /* in policy4 and policy6 */
+	struct pressure pressure;
 	struct tables_address *addresses;
 	size_t n_addresses;
 	struct latency latency;

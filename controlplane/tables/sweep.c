@@ -41,6 +41,7 @@ struct sweep {
 	bool started; /* `cursor` says where the step goes on */
 	uint32_t cursor;
 	char *keys, *values;
+	uint32_t ports[2], counting; /* of IPv4 and IPv6; of the step under way */
 };
 
 static const char *at_index(const char *base, size_t size, size_t i)
@@ -168,6 +169,8 @@ static void look_at_ports(struct sweep *sweep, const struct step *step, uint32_t
 		if (!key_lives(sweep, answer, step->family, now) &&
 		    !key_lives(sweep, owner, step->family, now))
 			bpf_map_delete_elem(datapath_map(sweep->datapath, step->map), answer);
+		else
+			sweep->counting++;
 	}
 }
 
@@ -217,6 +220,9 @@ bool sweep_slice(struct sweep *sweep)
 	if (!run_step(sweep, &steps[sweep->step]))
 		return false;
 
+	if (steps[sweep->step].ports)
+		sweep->ports[steps[sweep->step].family == 6] = sweep->counting;
+	sweep->counting = 0;
 	sweep->started = false;
 	sweep->step++;
 	if (sweep->step == FIRST_PORTS_STEP && sweep->for_bits)
@@ -225,6 +231,11 @@ bool sweep_slice(struct sweep *sweep)
 		return false;
 	sweep->in_round = false;
 	return true;
+}
+
+uint32_t sweep_ports(const struct sweep *sweep, uint8_t family)
+{
+	return sweep->ports[family == 6];
 }
 
 static void tick(uv_timer_t *timer)

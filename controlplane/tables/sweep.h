@@ -32,6 +32,9 @@ SL_DEFINE_AUTO(sweep)
 /* Bits or connections wait: go on faster. */
 void sweep_kick(struct sweep *sweep);
 
+/* Source ports that are taken in a family, as of the last round. */
+uint32_t sweep_ports(const struct sweep *sweep, uint8_t family);
+
 /* One slice. Returns true if a round ended with it. */
 bool sweep_slice(struct sweep *sweep);
 

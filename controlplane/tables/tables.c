@@ -274,8 +274,10 @@ int tables_apply(struct tables *tables, const struct resolved *wanted, uint64_t 
 	}
 	claims_retry(tables->claims);
 	err = prepare_all(tables, service, wanted, changes, &n, error);
-	if (err)
+	if (err) {
+		pressure_check(tables);
 		return err;
+	}
 	written = commit_all(tables, service, changes, n, sl_take(ports));
 	if (written)
 		count_latency(tables, started, received_ns);
@@ -289,6 +291,7 @@ int tables_apply(struct tables *tables, const struct resolved *wanted, uint64_t 
 	if (service->n_ports == 0)
 		state_drop_service(tables, service);
 	grace_start(tables->grace);
+	pressure_check(tables);
 	return err ?: written;
 }
 

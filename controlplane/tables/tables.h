@@ -108,6 +108,13 @@ bool *tables_used_services(const struct tables *tables, uint32_t *ret_n);
 /* For lbctl: see docs/api.md. New references. */
 json_t *tables_latency(const struct tables *tables); /* { "count", "p50Us", "p99Us", "maxUs" } */
 
+/* `changed` is called on the loop when a map became nearly full, or is so no
+ * more (pressure.h). */
+void tables_on_pressure(struct tables *tables, void (*changed)(void *context), void *context);
+
+/* [ { "name", "entries", "maxEntries", "nearlyFull" } ] of maps that can be full. */
+json_t *tables_fill(const struct tables *tables);
+
 /* See audit_describe(). */
 json_t *tables_audit(const struct tables *tables);
 

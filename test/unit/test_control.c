@@ -146,13 +146,22 @@ int view_maps(const struct view *v, json_t **ret, char error[512])
 {
 	(void)v;
 	(void)error;
-	return answer("MapList", ret);
+	*ret = json_pack("{s:s, s:[{s:s, s:n}, {s:s, s:i}]}", "kind", "MapList", "items", "name",
+			 "maglev", "entries", "name", "new4", "entries", 3);
+	return 0;
 }
 
 static json_t *status(void *context)
 {
 	ck_assert_ptr_eq(context, &view);
 	return status_fails ? NULL : json_pack("{s:s}", "instance", "test");
+}
+
+static json_t *fill(void *context)
+{
+	(void)context;
+	return json_pack("[{s:s, s:i, s:i, s:b}]", "name", "maglev", "entries", 7, "maxEntries", 8,
+			 "nearlyFull", 1);
 }
 
 static json_t *attach(void *context)
@@ -205,6 +214,7 @@ static int open_control(void)
 		.explain = explain,
 		.truth = truth,
 		.unprogrammed = unprogrammed,
+		.fill = fill,
 		.context = &view,
 	};
 
@@ -632,6 +642,18 @@ START_TEST(lists_at_a_time_are_bounded)
 }
 END_TEST
 
+START_TEST(the_daemon_says_how_full_maps_are)
+{
+	struct reply reply = ask("GET", "/v1/maps", "");
+	json_t *want = json_pack("[{s:s, s:i, s:b}, {s:s, s:i}]", "name", "maglev", "entries", 7,
+				 "nearlyFull", 1, "name", "new4", "entries", 3);
+
+	ck_assert(json_equal(json_object_get(reply.document, "items"), want));
+	json_decref(want);
+	done(reply);
+}
+END_TEST
+
 START_TEST(what_is_no_utf8_is_answered)
 {
 	check_error("GET", "/v1/services/a/%FF%FE/none", 404, "no such path");
@@ -791,6 +813,7 @@ int main(void)
 	tcase_add_test(answers, a_service_that_is_in_no_table_is_told_with_its_reason);
 	tcase_add_test(answers, a_list_is_made_as_the_client_takes_it);
 	tcase_add_test(answers, lists_at_a_time_are_bounded);
+	tcase_add_test(answers, the_daemon_says_how_full_maps_are);
 	tcase_add_test(answers, what_is_no_utf8_is_answered);
 	tcase_add_test(answers, a_connection_is_used_again);
 	tcase_add_test(answers, garbage_does_not_stop_the_server);

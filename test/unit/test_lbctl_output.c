@@ -315,7 +315,9 @@ START_TEST(status_tells_daemon_source_tables_and_losses)
 	      "\"Service\",\"listed\":true,\"events\":3},{\"kind\":\"Node\",\"listed\":false,"
 	      "\"events\":0}]},\"programmed\":{\"services\":2,\"servicePorts\":3,\"backends\":4,"
 	      "\"pending\":0,\"failed\":1},\"latency\":{\"count\":9,\"p50Us\":850,\"p99Us\":12400,"
-	      "\"maxUs\":3100000},\"audit\":{\"rounds\":3,\"lastRoundAt\":"
+	      "\"maxUs\":3100000},\"maps\":[{\"name\":\"maglev\",\"entries\":93,"
+	      "\"maxEntries\":100,\"nearlyFull\":true},{\"name\":\"backends\",\"entries\":50,"
+	      "\"maxEntries\":100,\"nearlyFull\":false}],\"audit\":{\"rounds\":3,\"lastRoundAt\":"
 	      "\"2026-01-02T03:06:00Z\",\"repaired\":{\"filter\":2,\"maglev\":1}},"
 	      "\"idleProbes\":{\"sent\":7,\"unreachable\":2},\"losses\":[{"
 	      "\"reason\":\"mtu\",\"packets\":5}]}");
@@ -330,6 +332,7 @@ START_TEST(status_tells_daemon_source_tables_and_losses)
 		"Watching:    Service listed, events 3; Node not listed yet, events 0\n"
 		"Programmed:  services 2, service ports 3, backends 4, FAILED 1\n"
 		"Latency:     event to tables p50 850 us, p99 12.4 ms, max 3.1 s; changes 9\n"
+		"Maps:        NEARLY FULL maglev 93%\n"
 		"Audit:       rounds 3, the last at 2026-01-02T03:06:00Z; REPAIRED filter 2 maglev "
 		"1\n"
 		"Idle probes: sent 7, unreachable 2\n"

@@ -185,6 +185,13 @@ static json_t *status(void *context)
 	return json_pack("{s:s, s:s}", "instance", "edge", "source", "daemon");
 }
 
+static json_t *fill(void *context)
+{
+	(void)context;
+	return json_pack("[{s:s, s:i, s:i, s:b}]", "name", "maglev", "entries", 7, "maxEntries", 8,
+			 "nearlyFull", 1);
+}
+
 static json_t *attach(void *context)
 {
 	(void)context;
@@ -254,6 +261,7 @@ static void start_daemon(void)
 		.explain = explain,
 		.truth = truth,
 		.unprogrammed = unprogrammed,
+		.fill = fill,
 	};
 	char error[512];
 

@@ -11,7 +11,8 @@ static void used_cell(const struct row *row, bool wide, FILE *out)
 
 	(void)wide;
 	if (json_is_integer(entries) && most > 0)
-		fprintf(out, "%.1f%%", 100.0 * (double)json_integer_value(entries) / (double)most);
+		fprintf(out, "%.1f%%%s", 100.0 * (double)json_integer_value(entries) / (double)most,
+			json_is_true(text_find(row->item, "nearlyFull")) ? " !" : "");
 }
 
 static const struct column columns[] = {
@@ -52,7 +53,9 @@ const struct verb verb_map_list = {
 	.summary = "List the BPF maps, how full they are and what they take",
 	.help = "ENTRIES is \"-\" for maps where counting makes no sense. Old flows are not "
 		"removed\n"
-		"from the flow tables but overwritten, so a full one is normal.\n",
+		"from the flow tables but overwritten, so a full one is normal. \"!\" is at maps "
+		"that\n"
+		"are nearly full and should be larger: from 90 % on, until below 85 %.\n",
 	.request = request,
 	.from_pins = from_pins,
 	.print = print,

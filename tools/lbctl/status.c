@@ -136,6 +136,32 @@ static void print_failures(FILE *out, const json_t *status)
 		fprintf(out, "FAILED       and %lld more: lbctl services\n", (long long)more);
 }
 
+static void print_maps(FILE *out, const json_t *status)
+{
+	const json_t *map, *fullest = NULL;
+	double most = 0;
+	size_t i, n = 0;
+
+	if (!text_find(status, "maps"))
+		return;
+	fputs("Maps:        ", out);
+	json_array_foreach (text_find(status, "maps"), i, map) {
+		double used = 100.0 * (double)text_number(map, "entries") /
+			      (double)text_number(map, "maxEntries");
+
+		if (json_is_true(text_find(map, "nearlyFull")))
+			fprintf(out, "%sNEARLY FULL %s %.0f%%", n++ ? ", " : "",
+				text_string(map, "name"), used);
+		if (!fullest || used > most) {
+			fullest = map;
+			most = used;
+		}
+	}
+	if (!n && fullest)
+		fprintf(out, "the fullest is %s, %.0f%%", text_string(fullest, "name"), most);
+	fputc('\n', out);
+}
+
 static void print_audit(FILE *out, const json_t *status)
 {
 	const json_t *repaired;
@@ -198,6 +224,7 @@ static int print(const struct lbctl *lbctl, const json_t *status)
 	print_handover(lbctl->out, status);
 	print_programmed(lbctl->out, status);
 	print_latency(lbctl->out, status);
+	print_maps(lbctl->out, status);
 	print_audit(lbctl->out, status);
 	print_idle(lbctl->out, status);
 	if (!json_array_size(losses)) {
