@@ -475,8 +475,10 @@ END_TEST
 START_TEST(nothing_is_repaired_after_a_restart)
 {
 	struct web w;
+	uint64_t word;
 
 	program();
+	word = backends[backend_id("10.244.2.1")].word;
 	writer_restart();
 	tables_set_audit(tables, 0);
 	web_init(&w, "other", "10.96.0.2");
@@ -484,6 +486,7 @@ START_TEST(nothing_is_repaired_after_a_restart)
 	apply(&w);
 	tables_synced(tables);
 	audit_once();
+	ck_assert_uint_eq(backends[backend_id("10.244.2.1")].word, word);
 	/* The node's own part was not told anew. */
 	ck_assert_int_eq(repaired("backends"), 0);
 	ck_assert_int_eq(repaired("records"), 0);

@@ -194,6 +194,21 @@ START_TEST(a_refused_change_leaves_the_books_right)
 	ck_assert_int_eq(tables_apply(tables, &w.resolved, 0, error), -ENOSPC);
 	ck_assert_ptr_nonnull(strstr(error, "map policy4: full"));
 	ck_assert_int_eq(used("policy4"), 0);
+	/* Ranges that do fit go again when frontends do not. */
+	for (int i = 0; i < 8; i++) {
+		struct web filler;
+		char vip[32];
+
+		snprintf(vip, sizeof(vip), "10.96.1.%d", i);
+		web_init(&filler, vip, vip);
+		apply(&filler);
+	}
+	w.port.n_sources = 2;
+	for (int i = 0; i < 7; i++)
+		web_frontend(&w, "10.96.0.1", (uint16_t)(100 + i), SL_KIND_EXTERNAL_IP);
+	ck_assert_int_eq(tables_apply(tables, &w.resolved, 0, error), -ENOSPC);
+	ck_assert_ptr_nonnull(strstr(error, "map frontends4: full"));
+	ck_assert_int_eq(used("policy4"), 0);
 }
 END_TEST
 
