@@ -78,12 +78,14 @@ def die_with_parent():
 
 class ControlPlane:
     """`program` is what build made; `address` is one of `netns`, which exists. `folder` is made
-    anew and belongs on a tmpfs; logs go to `logs`, which stay.
+    anew and belongs on a tmpfs; logs go to `logs`, which stay. `bare`: etcd and kube-apiserver
+    only, and no account.
     """
 
-    def __init__(self, program, netns, address, folder, logs):
+    def __init__(self, program, netns, address, folder, logs, bare=False):
         self.netns, self.address = netns, address
         self.folder, self.logs = folder, logs
+        self.bare = bare
         self._program = program
         self._processes = {}
         self._connect = connector(netns)
@@ -91,7 +93,7 @@ class ControlPlane:
         os.makedirs(folder, mode=0o700)
         names = [f"IP:{address}", f"IP:{SERVICE}"]
         self.pki = pki.Pki(os.path.join(self.folder, "pki"), names)
-        self.api = api.Api(address, API_PORT, self.pki, "admin", self._connect)
+        self.api = self.client()
 
     # Processes
 
@@ -99,7 +101,8 @@ class ControlPlane:
         try:
             self.start_etcd()
             self.start_apiserver()
-            self._make_account()
+            if not self.bare:
+                self._make_account()
         except BaseException:
             self.stop()
             raise
@@ -121,6 +124,13 @@ class ControlPlane:
 
     def running(self, name):
         return name in self._processes and self._processes[name].poll() is None
+
+    def pids(self):
+        return [process.pid for process in self._processes.values()]
+
+    def client(self):
+        """Another client of the API, with a connection of its own."""
+        return api.Api(self.address, API_PORT, self.pki, "admin", self._connect)
 
     def kill_apiserver(self):
         self.kill("kube-apiserver")
@@ -205,7 +215,8 @@ class ControlPlane:
                   "--disable-admission-plugins", "ServiceAccount",
                   "--profiling=false", *flags)
         eventually(self._apiserver_ready, 120, "kube-apiserver is ready")
-        self._start_controllers()
+        if not self.bare:
+            self._start_controllers()
 
     def _apiserver_ready(self):
         self._alive("kube-apiserver")
