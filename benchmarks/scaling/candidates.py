@@ -187,7 +187,7 @@ class KubeProxy(_Proxy):
 class Floor(Candidate):
     name = "floor"
     # What sluiced asks for, and how: see controlplane/source.
-    like_sluiced = ("--http", "1")
+    like_sluiced = ("--http", "2", "--stream")
     stdout = subprocess.PIPE
 
     def __init__(self, setup):
