@@ -45,10 +45,12 @@ void exec_run_free(struct exec_run *run)
 	if (!run || run->freed)
 		return;
 	run->freed = true;
-	/* It leads a session of its own: what it started goes with it. */
+	/* It leads a session of its own: what it started goes with it. Without its
+	 * handle nobody would wait for it, and it stayed a zombie: on_exited() closes. */
 	if (run->spawned && !run->exited)
 		kill(-run->process.pid, SIGKILL);
-	uv_close((uv_handle_t *)&run->process, on_closed);
+	else
+		uv_close((uv_handle_t *)&run->process, on_closed);
 	uv_close((uv_handle_t *)&run->out, on_closed);
 	uv_close((uv_handle_t *)&run->err, on_closed);
 	uv_close((uv_handle_t *)&run->timer, on_closed);
@@ -94,7 +96,10 @@ static void on_exited(uv_process_t *process, int64_t status, int signal)
 	run->exited = true;
 	run->status = status;
 	run->signal = signal;
-	finish_if_over(run);
+	if (run->freed)
+		uv_close((uv_handle_t *)process, on_closed);
+	else
+		finish_if_over(run);
 }
 
 /* Also where it could not be started: `why` is printed then. */
@@ -165,6 +170,7 @@ static int spawn(struct exec_run *run, const struct exec_run_options *options)
 	};
 	int err = uv_spawn(options->loop, &run->process, &process);
 
+	run->spawned = err == 0;
 	if (!err)
 		err = uv_read_start((uv_stream_t *)&run->out, on_alloc, on_output);
 	if (!err)
@@ -188,7 +194,6 @@ int exec_run_new(const struct exec_run_options *options, struct exec_run **ret)
 	run->open_handles = 4;
 
 	int err = spawn(run, options);
-	run->spawned = err == 0;
 	if (err)
 		snprintf(run->why, sizeof(run->why), "%s", uv_strerror(err));
 	uv_timer_start(&run->timer, on_timer, err ? 0 : options->limit_ms, 0);

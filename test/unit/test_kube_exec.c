@@ -2,8 +2,10 @@
 
 /* The Kubernetes source and an exec plug-in, here a shell script. */
 
+#include <errno.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "kube_fixture.h"
 
@@ -163,6 +165,14 @@ START_TEST(a_plugin_that_fails_is_told_of_and_run_again)
 }
 END_TEST
 
+/* Neither one that runs nor one that nobody waited for. */
+static bool no_child_is_left(void)
+{
+	siginfo_t info;
+
+	return waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) < 0 && errno == ECHILD;
+}
+
 /* The loop goes on meanwhile, and nothing of it is left. */
 START_TEST(a_plugin_that_hangs_is_killed)
 {
@@ -181,6 +191,7 @@ START_TEST(a_plugin_that_hangs_is_killed)
 	ck_assert_ptr_nonnull(fgets(pid_text, sizeof(pid_text), in));
 	fclose(in);
 	UNTIL(kill(atoi(pid_text), 0) < 0);
+	UNTIL(no_child_is_left());
 	ck_assert_uint_eq(runs(), 1);
 }
 END_TEST
