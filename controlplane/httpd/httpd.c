@@ -29,6 +29,7 @@ struct httpd {
 	uv_poll_t poll;
 	uv_timer_t timer;
 	int open_handles;
+	bool stopping;
 	LIST_HEAD(, httpd_waiting) waiting;
 };
 
@@ -187,6 +188,7 @@ static enum MHD_Result on_request(void *httpd_, struct MHD_Connection *connectio
 				  const char *method, const char *version, const char *upload,
 				  size_t *upload_size, void **state)
 {
+	const struct httpd *httpd = httpd_;
 	struct httpd_waiting *waiting = NULL;
 	const struct httpd_request request = {
 		.method = method,
@@ -207,6 +209,9 @@ static enum MHD_Result on_request(void *httpd_, struct MHD_Connection *connectio
 		waiting = *state;
 		return respond(connection, method, &waiting->response);
 	}
+	/* libmicrohttpd can't stop while somebody waits, and asks until then. */
+	if (httpd->stopping)
+		return MHD_NO;
 	return answer(httpd_, &request, state);
 }
 
@@ -312,6 +317,7 @@ void httpd_free(struct httpd *httpd)
 {
 	if (!httpd)
 		return;
+	httpd->stopping = true;
 	dismiss(httpd);
 	uv_poll_stop(&httpd->poll);
 	uv_close((uv_handle_t *)&httpd->poll, on_close);

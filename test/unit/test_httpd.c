@@ -480,6 +480,26 @@ START_TEST(freeing_hangs_up_on_those_who_wait)
 }
 END_TEST
 
+/* libmicrohttpd aborts if it is stopped while a connection is suspended. */
+START_TEST(who_asks_while_it_is_freed_does_not_wait)
+{
+	int first = dial_and_wait(), second = fixture_dial("127.0.0.1", port);
+	struct fixture_reply got;
+	char text[16];
+
+	fixture_send(second, "GET /x HTTP/1.1\r\nHost: x\r\n\r\n");
+	fixture_read(second, "GET /x", &got);
+	fixture_send(second, "GET /wait HTTP/1.1\r\nHost: x\r\n\r\n");
+	httpd_free(httpd);
+	httpd = NULL;
+	ck_assert_uint_eq(n_waiting, 1);
+	ck_assert_int_le(recv(second, text, sizeof(text), 0), 0);
+	reply(0, "to nobody");
+	close(first);
+	close(second);
+}
+END_TEST
+
 /* The rest of its body would be taken for an answer's request. */
 START_TEST(a_request_with_a_body_can_not_wait)
 {
@@ -515,6 +535,7 @@ static Suite *suite(void)
 	tcase_add_test(server, clients_wait_while_others_are_served);
 	tcase_add_test(server, a_client_that_hung_up_while_it_waited_is_replied_to);
 	tcase_add_test(server, freeing_hangs_up_on_those_who_wait);
+	tcase_add_test(server, who_asks_while_it_is_freed_does_not_wait);
 	tcase_add_test(server, a_request_with_a_body_can_not_wait);
 	suite_add_tcase(s, server);
 	tcase_add_test(places, addresses_are_read);
