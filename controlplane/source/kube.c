@@ -20,6 +20,7 @@ const struct kube_limits kube_limits = {
 		/* Bookmarks come about once a minute. */
 		.receive_ms = 150000,
 		.short_ms = 1000,
+		.settled_ms = 10000,
 		.complain_ms = 60000,
 		.absent_ms = 300000,
 	},

@@ -40,7 +40,8 @@ struct reflector_times {
 	uint64_t list_ms;     /* the longest that a page may take */
 	uint64_t answer_ms;   /* the longest that an answer may take to begin */
 	uint64_t receive_ms;  /* without a byte: the connection is dead (S-285) */
-	uint64_t short_ms;    /* a watch of less without news is a failure (S-281) */
+	uint64_t short_ms;    /* a watch of less without news is a failure (S-281) ... */
+	uint64_t settled_ms;  /* ... and after one of more delays begin anew */
 	uint64_t complain_ms; /* the same error is logged once in so long */
 	uint64_t absent_ms;   /* until a kind that the server lacks is asked for again */
 };

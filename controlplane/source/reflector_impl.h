@@ -55,8 +55,8 @@ struct reflector {
 	struct aside aside;	      /* objects of a page or stream that is not whole yet */
 	struct items items;	      /* of the page */
 	struct lines lines;
-	uint64_t watch_began_ms;
-	bool watch_moved; /* this watch brought another version */
+	uint64_t watch_began_ms; /* for a stream: since it has become a watch */
+	bool watch_moved;	 /* this watch brought another version */
 	struct backoff list_backoff, watch_backoff;
 	struct backoff relist_backoff; /* of versions that are too old */
 	struct complaints complaints;

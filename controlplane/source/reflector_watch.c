@@ -27,6 +27,17 @@ static void on_watch_begun(void *context)
 		reflector_set_connected(r, true);
 }
 
+/* The watch ends or fails. After one that went well for a while, what failed before
+ * it must not make us wait. */
+static void note_end(struct reflector *r)
+{
+	if (streams(r) || !r->answered ||
+	    reflector_now_ms(r) - r->watch_began_ms < r->options.times->settled_ms)
+		return;
+	backoff_reset(&r->watch_backoff);
+	backoff_reset(&r->relist_backoff);
+}
+
 /*
  * The server has forgotten the version we are at, as it does when it restarts,
  * or has yet to reach it, as after a restore from a backup (S-279). No delay then,
@@ -95,6 +106,7 @@ static void take_error(struct reflector *r, const json_t *status)
 	/* 429: busy, and nothing is wrong with the version. */
 	enum reflector_step next = code == 429 ? r->step : REFLECTOR_STREAM;
 
+	note_end(r);
 	if (take_code(r, code))
 		return;
 	if (wait_s < 0 || wait_s > HTTP_RETRY_AFTER_MAX_S)
@@ -115,6 +127,7 @@ static bool complete_stream(struct reflector *r)
 	size_t removed = store_list_end(store, r->kind.kind);
 
 	r->step = REFLECTOR_WATCH;
+	r->watch_began_ms = reflector_now_ms(r);
 	r->any_version = false;
 	r->streamed = true;
 	r->lists++;
@@ -201,6 +214,8 @@ static void take_event(struct reflector *r, json_t *event, bool *changed)
 		return;
 	if (version && *version && (!r->version || strcmp(version, r->version) != 0)) {
 		r->watch_moved = true;
+		if (!streams(r))
+			backoff_reset(&r->watch_backoff);
 		if (reflector_set_string(&r->version, version)) {
 			reflector_fail(r, r->step, COMPLAINT_MEMORY, 0, "watch: out of memory");
 			return;
@@ -288,6 +303,7 @@ static void on_watch_done(void *context, const struct http_result *result)
 	bool answered = !result->failure && result->status != 200;
 
 	r->request = NULL;
+	note_end(r);
 	lines_clear(&r->lines);
 	if (answered && streams(r) && result->status == 404 && r->kind.optional)
 		reflector_take_absence(r);

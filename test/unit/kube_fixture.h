@@ -103,6 +103,7 @@ static void setup(void)
 			.answer_ms = 60000,
 			.receive_ms = 60000,
 			.short_ms = 0,
+			.settled_ms = 60000,
 			.complain_ms = 60000,
 			.absent_ms = 60000,
 		},

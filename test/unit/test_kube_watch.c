@@ -48,6 +48,41 @@ START_TEST(a_server_that_finds_every_version_too_old_is_not_hammered)
 }
 END_TEST
 
+/* What failed before the watch got on says nothing about what fails now. */
+START_TEST(a_watch_that_got_on_begins_the_delays_anew)
+{
+	limits.times.backoff.min_ms = 1;
+	for (int i = 0; i < 7; i++)
+		fake_watch(FAKE_SERVICE, 500, "");
+	start();
+	UNTIL(fake_count(FAKE_SERVICE, true) == 8);
+	send_service("ADDED", "web", 17);
+	UNTIL(services() == 1);
+	/* Half a second to one if this is the first failure, else a minute or two. */
+	limits.times.backoff.min_ms = 500;
+	limits.times.backoff.max_ms = 1 << 30;
+	fake_end(FAKE_SERVICE, FAKE_BROKEN);
+	UNTIL(fake_count(FAKE_SERVICE, true) == 9);
+}
+END_TEST
+
+START_TEST(a_watch_that_lasted_begins_the_delays_anew)
+{
+	/* Nothing new comes by it, and the delay in question is that of lists. */
+	for (int i = 0; i < 7; i++)
+		fake_watch(FAKE_SERVICE, 410, "");
+	limits.times.backoff.min_ms = 1;
+	start();
+	UNTIL(fake_count(FAKE_SERVICE, true) == 8);
+	limits.times.settled_ms = 1;
+	rest(20);
+	limits.times.backoff.min_ms = 1 << 24;
+	limits.times.backoff.max_ms = 1 << 30;
+	send_error(410);
+	UNTIL(fake_count(FAKE_SERVICE, true) == 9);
+}
+END_TEST
+
 START_TEST(another_error_event_is_logged_and_lists_again)
 {
 	list_services("web", "10", "");
@@ -233,6 +268,8 @@ int main(void)
 			    0, 2);
 	tcase_add_test(watch, a_version_that_is_too_old_after_an_outage_does_not_wait);
 	tcase_add_test(watch, a_server_that_finds_every_version_too_old_is_not_hammered);
+	tcase_add_test(watch, a_watch_that_got_on_begins_the_delays_anew);
+	tcase_add_test(watch, a_watch_that_lasted_begins_the_delays_anew);
 	tcase_add_test(watch, another_error_event_is_logged_and_lists_again);
 	tcase_add_loop_test(watch, a_bad_event_is_logged_and_what_worked_goes_on, 0,
 			    (int)SL_COUNT(bad_events));
