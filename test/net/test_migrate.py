@@ -208,14 +208,17 @@ def test_tables_of_nftables_are_removed_and_others_stay():
 
 
 def test_sets_of_mode_ipvs_are_removed_and_others_stay():
-    for name, family in (("KUBE-CLUSTER-IP", "inet"), ("KUBE-6-CLUSTER-IP", "inet6"), ("KUBE-MINE", "inet")):
+    # kube-proxy cuts names at what the kernel takes.
+    cut = "KUBE-6-LOAD-BALANCER-SOURCE-CID"
+    for name, family in (("KUBE-CLUSTER-IP", "inet"), ("KUBE-6-CLUSTER-IP", "inet6"), (cut, "inet6"),
+                         ("KUBE-MINE", "inet")):
         inside("ipset", "create", name, "hash:ip,port", "family", family)
     restore("iptables-nft", "*nat\n:KUBE-SERVICES - [0:0]\n-A PREROUTING -j KUBE-SERVICES\n"
             "-A KUBE-SERVICES -m set --match-set KUBE-CLUSTER-IP dst,dst -j ACCEPT\nCOMMIT\n")
     code, cleanup, _ = migrate("cleanup")
     assert (code, cleanup["failed"]) == (0, [])
     assert set(found(cleanup)) == {("iptables-nft", "table nat"), ("ipset", "set KUBE-CLUSTER-IP"),
-                                   ("ipset", "set KUBE-6-CLUSTER-IP")}
+                                   ("ipset", "set KUBE-6-CLUSTER-IP"), ("ipset", f"set {cut}")}
     assert inside("ipset", "list", "-n").split() == ["KUBE-MINE"]
 
 

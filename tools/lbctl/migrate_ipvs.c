@@ -20,7 +20,8 @@
 
 #define INTERFACE "kube-ipvs0"
 
-/* After "KUBE-", and after "KUBE-6-" for IPv6. */
+/* After "KUBE-", and after "KUBE-6-" for IPv6, where kube-proxy cuts what is longer
+ * than the kernel takes. */
 static const char *const sets[] = {
 	"LOOP-BACK",
 	"CLUSTER-IP",
@@ -62,6 +63,7 @@ static void look_at_sets(struct migrate *migrate)
 		int r;
 
 		snprintf(name, sizeof(name), "%s%s", prefixes[i % 2], sets[i / 2]);
+		name[IPSET_MAXNAMELEN - 1] = '\0';
 		r = ask(IPSET_CMD_HEADER, name);
 		/* A kernel without ipset has no sets. */
 		if (r == -ENOENT || r == -EINVAL || r == -EPROTONOSUPPORT)
