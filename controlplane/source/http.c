@@ -23,18 +23,27 @@ static void request_free(struct http_request *request)
 
 static void count(struct http_request *request, long status)
 {
+	struct http_server *servers = request->http->servers;
+
 	if (status >= 0 && status < HTTP_STATUS_MAX)
-		request->http->counts[request->method][status]++;
+		servers[servers[request->server].counted_as].counts[request->method][status]++;
 }
 
-void http_each_count(const struct http *http, http_count *each, void *context)
+static void each_count_of(const struct http_server *server, http_count *each, void *context)
 {
 	static const char *const names[] = { [HTTP_GET] = "GET", [HTTP_POST] = "POST" };
 
 	for (int method = 0; method < HTTP_METHOD_MAX; method++)
 		for (unsigned int status = 0; status < HTTP_STATUS_MAX; status++)
-			if (http->counts[method][status])
-				each(context, names[method], status, http->counts[method][status]);
+			if (server->counts[method][status])
+				each(context, server->name, names[method], status,
+				     server->counts[method][status]);
+}
+
+void http_each_count(const struct http *http, http_count *each, void *context)
+{
+	for (size_t i = 0; i < http->config->n_servers; i++)
+		each_count_of(&http->servers[i], each, context);
 }
 
 static const char *reason_of(const struct http_request *request)

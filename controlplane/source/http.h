@@ -49,8 +49,9 @@ struct http_handler {
 	bool plain;
 };
 
-/* Requests of a method that were answered with `status`; 0: not at all. */
-typedef void http_count(void *context, const char *method, unsigned int status, uint64_t n);
+/* Requests of a method that `host` answered with `status`; 0: not at all. */
+typedef void http_count(void *context, const char *host, const char *method, unsigned int status,
+			uint64_t n);
 
 struct http_times {
 	uint64_t ping_ms; /* a shared connection that was silent for so long is pinged ... */
@@ -89,10 +90,7 @@ int http_get(struct http *http, const char *path, uint64_t limit_ms,
 int http_post(struct http *http, const char *path, const char *body,
 	      const struct http_handler *handler, void *context, struct http_request **ret);
 
-/* Which of the kubeconfig's servers the next request will go to. */
-size_t http_server_in_use(const struct http *http);
-
-/* Calls `each` for every method and status that there was, ever. */
+/* Calls `each` for every host, method and status that there was, ever. */
 void http_each_count(const struct http *http, http_count *each, void *context);
 
 /* Ends a request; no handler of it is called any more. Takes NULL too. */

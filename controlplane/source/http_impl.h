@@ -21,7 +21,10 @@ enum http_method { HTTP_GET, HTTP_POST, HTTP_METHOD_MAX };
 
 /* One API server. */
 struct http_server {
-	char *base;		       /* what comes before the path */
+	char *name;					   /* host and port, as they were given */
+	size_t counted_as;				   /* the first server of that name */
+	uint64_t counts[HTTP_METHOD_MAX][HTTP_STATUS_MAX]; /* by status; 0: no answer */
+	char *base;					   /* what comes before the path */
 	char *host;		       /* Host header, if it is not the base's */
 	struct curl_slist *connect_to; /* where base leads, if not to its host */
 };
@@ -77,7 +80,6 @@ struct http {
 	uint64_t heard_ms;		 /* loop time of the last bytes by HTTP/2 */
 	struct http_request *connecting; /* to the server in use; NULL: none */
 	struct http_request *ping;	 /* NULL: none is under way */
-	uint64_t counts[HTTP_METHOD_MAX][HTTP_STATUS_MAX]; /* by status; 0: no answer */
 	LIST_HEAD(, http_request) requests;
 	LIST_HEAD(, http_poller) pollers;
 };

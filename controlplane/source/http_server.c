@@ -46,8 +46,12 @@ static int rename_server(struct http_server *server, const char *name, CURLU *ur
 
 static int server_init(struct http_server *server, const char *base, const char *name)
 {
+	const char *host = strstr(base, "://");
+
+	host = host ? host + strlen("://") : base;
 	server->base = strdup(base);
-	if (!server->base)
+	server->name = strndup(host, strcspn(host, "/"));
+	if (!server->base || !server->name)
 		return -ENOMEM;
 	if (!name)
 		return 0;
@@ -60,6 +64,16 @@ static int server_init(struct http_server *server, const char *base, const char 
 	return err;
 }
 
+/* Two that differ in their paths alone are one host to whoever reads metrics. */
+static size_t first_of_name(const struct http_server *servers, size_t i)
+{
+	size_t first = 0;
+
+	while (strcmp(servers[first].name, servers[i].name) != 0)
+		first++;
+	return first;
+}
+
 int http_servers_init(struct http *http)
 {
 	const struct kubeconfig *config = http->config;
@@ -68,24 +82,23 @@ int http_servers_init(struct http *http)
 	http->servers = calloc(config->n_servers, sizeof(*http->servers));
 	if (!http->servers)
 		return -ENOMEM;
-	for (size_t i = 0; i < config->n_servers && !err; i++)
+	for (size_t i = 0; i < config->n_servers && !err; i++) {
 		err = server_init(&http->servers[i], config->servers[i], config->tls_server_name);
+		if (!err)
+			http->servers[i].counted_as = first_of_name(http->servers, i);
+	}
 	return err;
 }
 
 void http_servers_clear(struct http *http)
 {
 	for (size_t i = 0; http->servers && i < http->config->n_servers; i++) {
+		free(http->servers[i].name);
 		free(http->servers[i].base);
 		free(http->servers[i].host);
 		curl_slist_free_all(http->servers[i].connect_to);
 	}
 	free(sl_take(http->servers));
-}
-
-size_t http_server_in_use(const struct http *http)
-{
-	return http->server;
 }
 
 bool http_server_failed(struct http *http, size_t server)

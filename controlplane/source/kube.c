@@ -119,33 +119,11 @@ static int kube_post(struct source *source, const char *path, const char *body,
 	return http_post(kube->http, path, body, handler, context, ret);
 }
 
-struct request_context {
-	char host[256];
-	source_request *each;
-	void *context;
-};
-
-static void on_count(void *context_, const char *method, unsigned int status, uint64_t n)
-{
-	const struct request_context *context = context_;
-
-	context->each(context->context, context->host, method, status, n);
-}
-
 static void kube_requests(const struct source *source, source_request *each, void *context)
 {
 	const struct kube *kube = (const struct kube *)source;
-	struct request_context forward = { .each = each, .context = context };
-	const char *server = kube->config->servers[http_server_in_use(kube->http)];
-	const char *host = strstr(server, "://");
 
-	host = host ? host + strlen("://") : server;
-	snprintf(forward.host, sizeof(forward.host), "%.*s", (int)strcspn(host, "/"), host);
-	/* Whoever reads metrics must not see a password. */
-	host = strrchr(forward.host, '@');
-	if (host)
-		memmove(forward.host, host + 1, strlen(host));
-	http_each_count(kube->http, on_count, &forward);
+	http_each_count(kube->http, each, context);
 }
 
 static const struct source_ops kube_ops = {

@@ -166,6 +166,60 @@ START_TEST(a_server_that_is_down_is_followed_by_the_next_at_once)
 }
 END_TEST
 
+/* By host and status. */
+static size_t answered, unanswered, mixed_up;
+
+static void note_request(void *context, const char *host, const char *method, unsigned int status,
+			 uint64_t n)
+{
+	(void)context;
+	(void)method;
+	if (status && !strncmp(host, "localhost:", 10))
+		answered += n;
+	else if (!status && !strcmp(host, "127.0.0.1:1"))
+		unanswered += n;
+	else
+		mixed_up += n;
+}
+
+/* A counter must not move to another server's name with all that it counted. */
+START_TEST(requests_are_counted_at_the_server_that_they_went_to)
+{
+	strcpy(by_number, "http://127.0.0.1:1");
+	start_with_two_servers();
+	UNTIL(watching());
+	source_each_request(source, note_request, NULL);
+	ck_assert_uint_gt(answered, 0);
+	ck_assert_uint_gt(unanswered, 0);
+	ck_assert_uint_eq(mixed_up, 0);
+}
+END_TEST
+
+static void note_host(void *context, const char *host, const char *method, unsigned int status,
+		      uint64_t n)
+{
+	(void)host;
+	(void)method;
+	(void)n;
+	*(size_t *)context += status == 503;
+}
+
+/* Two samples of the same labels would make the whole page worthless. */
+START_TEST(servers_of_one_host_are_counted_as_one)
+{
+	size_t samples = 0;
+
+	for (int i = 0; i < 30; i++)
+		fake_list(FAKE_SERVICE, 503, "");
+	snprintf(by_number, sizeof(by_number), "http://localhost:%u/", fake.port);
+	start_with_two_servers();
+	UNTIL(fake_count(FAKE_SERVICE, false) == 2);
+	rest(50);
+	source_each_request(source, note_host, &samples);
+	ck_assert_uint_eq(samples, 1);
+}
+END_TEST
+
 static const unsigned int ill[] = { 500, 502, 503 };
 
 START_TEST(a_server_that_is_ill_is_followed_by_the_next_which_stays)
@@ -230,6 +284,8 @@ int main(void)
 	tcase_add_test(token, a_token_file_that_is_gone_is_told_once);
 
 	tcase_add_test(servers, a_server_that_is_down_is_followed_by_the_next_at_once);
+	tcase_add_test(servers, requests_are_counted_at_the_server_that_they_went_to);
+	tcase_add_test(servers, servers_of_one_host_are_counted_as_one);
 	tcase_add_loop_test(servers, a_server_that_is_ill_is_followed_by_the_next_which_stays, 0,
 			    (int)SL_COUNT(ill));
 	tcase_add_test(servers, when_all_servers_are_ill_they_are_tried_with_delays);
