@@ -137,14 +137,16 @@ CONFIG_SETTER(config_set_api_servers)
 	for (size_t i = 0; i < values->n; i++) {
 		const char *text = values->text[i];
 		const char *host = strstr(text, "://");
+		/* What comes before an @ may be a password. */
+		const char *at = strrchr(text, '@'), *shown = at ? at + 1 : text;
 
 		*ret_bad = i;
 		if ((strncmp(text, "https://", 8) != 0 && strncmp(text, "http://", 7) != 0) ||
 		    !host[3])
-			return refuse(reason, "'%.100s' is not https://HOST:PORT", text);
+			return refuse(reason, "'%.100s' is not https://HOST:PORT", shown);
 		for (size_t other = 0; other < config->n_api_servers; other++) {
 			if (strcmp(config->api_servers[other], text) == 0)
-				return refuse(reason, "'%.100s' is given twice", text);
+				return refuse(reason, "'%.100s' is given twice", shown);
 		}
 		char *copy = strdup(text);
 		if (!copy)

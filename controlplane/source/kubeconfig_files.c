@@ -97,9 +97,13 @@ int kubeconfig_read_pem(struct kubeconfig_pem *pem, char reason[OBJECT_ERROR_MAX
 
 static int check_url(const char *what, const char *url, char error[OBJECT_ERROR_MAX])
 {
+	/* What comes before an @ may be a password, and the error is logged. */
+	const char *at = strrchr(url, '@');
+	const char *shown = at ? at + 1 : url;
+
 	if (strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0)
 		return kubeconfig_refuse(
-			error, "%s: \"%s\" does not begin with https:// or http://", what, url);
+			error, "%s: \"%s\" does not begin with https:// or http://", what, shown);
 
 	CURLU *parts = curl_url();
 	if (!parts)
@@ -116,11 +120,11 @@ static int check_url(const char *what, const char *url, char error[OBJECT_ERROR_
 	curl_free(user);
 	curl_url_cleanup(parts);
 	if (bad)
-		return kubeconfig_refuse(error, "%s: \"%s\": %s", what, url,
+		return kubeconfig_refuse(error, "%s: \"%s\": %s", what, shown,
 					 curl_url_strerror(bad));
 	if (extra)
 		return kubeconfig_refuse(error, "%s: \"%s\": must have no user, query or fragment",
-					 what, url);
+					 what, shown);
 	return 0;
 }
 

@@ -402,6 +402,7 @@ static const struct {
 	{ "logLevel: loud\n", ":1: logLevel: 'loud' is none of error, warn, info, debug" },
 	{ "a: 1\nlogLevel: x\n", ":1: a: no such field" },
 	{ "bpffs: run\n", ":1: bpffs: 'run' does not begin with /" },
+	{ "apiServer: me:secret@10.0.0.1\n", ":1: apiServer: '10.0.0.1' is not https://HOST:PORT" },
 	{ "apiServer: 10.0.0.1:6443\n", ":1: apiServer: '10.0.0.1:6443' is not https://HOST:PORT" },
 	{ "manifests: ''\n", ":1: manifests: is empty" },
 	{ "snatPorts: 61000\n", ":1: snatPorts: '61000' is not FIRST-LAST" },
