@@ -342,6 +342,18 @@ START_TEST(status_tells_daemon_source_tables_and_losses)
 }
 END_TEST
 
+START_TEST(status_tells_whether_there_is_an_audit)
+{
+	print(&verb_status, (struct lbctl) { 0 },
+	      _i ? "{\"snatPorts\":{\"first\":100,\"last\":200},"
+		   "\"audit\":{\"rounds\":0,\"periodSeconds\":300,\"repaired\":{}}}"
+		 : "{\"audit\":{\"rounds\":0,\"periodSeconds\":0,\"repaired\":{}}}");
+	ck_assert_ptr_nonnull(
+		strstr(output, _i ? "Audit:       no round yet\n" : "Audit:       off\n"));
+	ck_assert_int_eq(strstr(output, "SNAT ports:  100-200\n") != NULL, _i);
+}
+END_TEST
+
 START_TEST(status_begins_with_what_fails)
 {
 	print(&verb_status, (struct lbctl) { 0 },
@@ -457,6 +469,7 @@ int main(void)
 	tcase_add_test(tcase, values_are_found_by_their_path);
 	tcase_add_test(tcase, a_table_of_services_is_readable);
 	tcase_add_test(tcase, a_service_that_failed_is_shown_with_its_reason);
+	tcase_add_loop_test(tcase, status_tells_whether_there_is_an_audit, 0, 2);
 	tcase_add_test(tcase, status_begins_with_what_fails);
 	tcase_add_test(tcase, a_wide_table_of_services_has_all_there_is);
 	tcase_add_test(tcase, headings_can_be_left_out);

@@ -92,6 +92,14 @@ static void print_masquerade(FILE *out, const json_t *status)
 	fprintf(out, "Masquerade:  %s (%s)\n", text_string(status, "masquerade.mode"), why);
 }
 
+static void print_ports(FILE *out, const json_t *status)
+{
+	if (text_find(status, "snatPorts"))
+		fprintf(out, "SNAT ports:  %lld-%lld\n",
+			(long long)text_number(status, "snatPorts.first"),
+			(long long)text_number(status, "snatPorts.last"));
+}
+
 /* Whose connections live beside ours; nothing where there is nobody. */
 static void print_handover(FILE *out, const json_t *status)
 {
@@ -171,7 +179,7 @@ static void print_audit(FILE *out, const json_t *status)
 		return;
 	fputs("Audit:       ", out);
 	if (!text_number(status, "audit.rounds"))
-		fputs("no round yet", out);
+		fputs(text_number(status, "audit.periodSeconds") ? "no round yet" : "off", out);
 	else
 		fprintf(out, "rounds %lld, the last at %s",
 			(long long)text_number(status, "audit.rounds"),
@@ -221,6 +229,7 @@ static int print(const struct lbctl *lbctl, const json_t *status)
 	print_daemon(lbctl->out, status);
 	print_source(lbctl->out, status);
 	print_masquerade(lbctl->out, status);
+	print_ports(lbctl->out, status);
 	print_handover(lbctl->out, status);
 	print_programmed(lbctl->out, status);
 	print_latency(lbctl->out, status);
