@@ -17,7 +17,7 @@
 
 #include "common/drop.h"
 
-#define SL_LAYOUT 1
+#define SL_LAYOUT 2
 
 #define SL_SIZE(type, bytes)                                                                       \
 	_Static_assert(sizeof(struct type) == (bytes), #type " changed size: raise SL_LAYOUT")
@@ -526,6 +526,7 @@ struct sl_service_stats {
 	__u64 bytes[2];
 	__u64 losses[SL_LOSSES]; /* by verdict - SL_LOSS_FIRST */
 };
+SL_SIZE(sl_service_stats, 160);
 
 /* `stats_backends` (per CPU), by backend id. */
 struct sl_backend_stats {

@@ -311,23 +311,30 @@ static int pin(struct datapath *dp, struct pins_made *made, const bool *fresh, c
 
 static int check_pins(const struct datapath *dp, const char *root, char *error)
 {
-	uint32_t newest;
-	bool ours;
+	struct pins_layouts found;
 	int err = pins_check_bpffs(root, error);
 
 	if (err)
 		return err;
-	err = pins_layouts(dp->paths.instance, &newest, &ours);
+	err = pins_layouts(dp->paths.instance, &found);
 	if (err) {
 		snprintf(error, PINS_TEXT, "datapath: %.200s: %s", dp->paths.instance,
 			 strerror(-err));
 		return err;
 	}
-	if (newest > SL_LAYOUT) {
+	if (found.newest > SL_LAYOUT) {
 		snprintf(error, PINS_TEXT,
 			 "datapath: %.200s has layout %u, but this program knows %d only; "
 			 "start a newer one",
-			 dp->paths.instance, newest, SL_LAYOUT);
+			 dp->paths.instance, found.newest, SL_LAYOUT);
+		return -EPROTO;
+	}
+	/* Its programs are attached: beside ours they would translate twice. */
+	if (found.oldest && found.oldest < SL_LAYOUT) {
+		snprintf(error, PINS_TEXT,
+			 "datapath: %.200s has layout %u of an older version, but this program "
+			 "uses %d; drain the node and run sluiced --cleanup before",
+			 dp->paths.instance, found.oldest, SL_LAYOUT);
 		return -EPROTO;
 	}
 	return 0;
@@ -421,15 +428,13 @@ int datapath_open_pins(const char *root, const char *instance, int ret_fds[DATAP
 {
 	LIBBPF_OPTS(bpf_obj_get_opts, read_only, .file_flags = BPF_F_RDONLY);
 	struct pins_paths paths;
-	uint32_t newest;
-	bool ours;
-	int err =
-		pins_paths(root, instance, &paths) ?: pins_layouts(paths.instance, &newest, &ours);
+	struct pins_layouts found;
+	int err = pins_paths(root, instance, &paths) ?: pins_layouts(paths.instance, &found);
 
 	if (err)
 		return err;
-	if (!ours)
-		return newest ? -EPROTO : -ENOENT;
+	if (!found.ours)
+		return found.newest ? -EPROTO : -ENOENT;
 	for (int i = 0; i < DATAPATH_MAP_MAX; i++) {
 		char path[PATH_MAX + 64];
 		int fd;

@@ -59,11 +59,10 @@ int pins_check_bpffs(const char *path, char error[PINS_TEXT])
 	return -ENODEV;
 }
 
-int pins_layouts(const char *instance, uint32_t *ret_newest, bool *ret_ours)
+int pins_layouts(const char *instance, struct pins_layouts *ret)
 {
 	DIR *dir = opendir(instance);
-	uint32_t newest = 0;
-	bool ours = false;
+	struct pins_layouts found = { 0 };
 
 	if (!dir && errno != ENOENT)
 		return -errno;
@@ -73,13 +72,13 @@ int pins_layouts(const char *instance, uint32_t *ret_newest, bool *ret_ours)
 
 		if (sscanf(entry->d_name, "v%u%c", &layout, &rest) != 1)
 			continue;
-		newest = layout > newest ? layout : newest;
-		ours = ours || layout == SL_LAYOUT;
+		found.newest = layout > found.newest ? layout : found.newest;
+		found.oldest = found.oldest && found.oldest < layout ? found.oldest : layout;
+		found.ours = found.ours || layout == SL_LAYOUT;
 	}
 	if (dir)
 		closedir(dir);
-	*ret_newest = newest;
-	*ret_ours = ours;
+	*ret = found;
 	return 0;
 }
 

@@ -28,9 +28,14 @@ int pins_paths(const char *root, const char *instance, struct pins_paths *ret);
  */
 int pins_check_bpffs(const char *path, char error[PINS_TEXT]);
 
-/* The layouts that have a folder: the newest of them, and whether ours has.
- * `*ret_newest` is 0 when there is none. Returns 0 or -errno. */
-int pins_layouts(const char *instance, uint32_t *ret_newest, bool *ret_ours);
+/* Which layouts have a folder. */
+struct pins_layouts {
+	uint32_t oldest, newest; /* 0: there is none */
+	bool ours;		 /* SL_LAYOUT has one */
+};
+
+/* 0 or -errno */
+int pins_layouts(const char *instance, struct pins_layouts *ret);
 
 /* What a start has made so far, to be taken back when it fails. */
 struct pins_made {

@@ -47,7 +47,7 @@ class _Map:
     """A pinned map."""
 
     def __init__(self, instance, name):
-        path = pathlib.Path(BPFFS) / "sluice" / instance / "v1/maps" / name
+        path = pathlib.Path(BPFFS) / "sluice" / instance / "v2/maps" / name
         text = ctypes.create_string_buffer(str(path).encode())
         info = ctypes.create_string_buffer(24)
         self.fd = _checked(*_bpf(_OBJ_GET, "=QII", ctypes.addressof(text), 0, 0), path)

@@ -17,6 +17,10 @@
 #define TCX_EGRESS  47
 #define LO	    1
 
+#define TEXT_(x)    #x
+#define TEXT(x)	    TEXT_(x)
+#define LAYOUT	    "v" TEXT(SL_LAYOUT)
+
 static char root[64];
 static char error[512];
 static struct datapath *dp;
@@ -102,7 +106,7 @@ static uint32_t pinned_program(const char *name)
 	uint32_t len = sizeof(info);
 	char path[256];
 
-	snprintf(path, sizeof(path), "%s/default/v1/programs/%s", root, name);
+	snprintf(path, sizeof(path), "%s/default/" LAYOUT "/programs/%s", root, name);
 	int fd = bpf_obj_get(path);
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(bpf_obj_get_info_by_fd(fd, &info, &len), 0);
@@ -116,15 +120,15 @@ START_TEST(first_start_pins_every_map_and_program)
 	ck_assert(!datapath_adopted(dp));
 	for (int i = 0; i < DATAPATH_MAP_MAX; i++) {
 		ck_assert_int_ge(datapath_map(dp, i), 0);
-		ck_assert_msg(exists("default/v1/maps/%s", datapath_map_name(i)), "%s",
+		ck_assert_msg(exists("default/" LAYOUT "/maps/%s", datapath_map_name(i)), "%s",
 			      datapath_map_name(i));
 	}
-	ck_assert(exists("default/v1/programs/%s", "sluice_ingress"));
-	ck_assert(exists("default/v1/programs/%s", "sluice_egress"));
-	ck_assert(exists("default/v1/programs/%s", "sluice_xdp"));
-	ck_assert(exists("default/v1/programs/%s", "sluice_store"));
-	ck_assert(exists("default/v1/%s", "links"));
-	ck_assert(!exists("default/v1/programs/%s", "sluice_xdp-new"));
+	ck_assert(exists("default/" LAYOUT "/programs/%s", "sluice_ingress"));
+	ck_assert(exists("default/" LAYOUT "/programs/%s", "sluice_egress"));
+	ck_assert(exists("default/" LAYOUT "/programs/%s", "sluice_xdp"));
+	ck_assert(exists("default/" LAYOUT "/programs/%s", "sluice_store"));
+	ck_assert(exists("default/" LAYOUT "/%s", "links"));
+	ck_assert(!exists("default/" LAYOUT "/programs/%s", "sluice_xdp-new"));
 }
 END_TEST
 
@@ -197,7 +201,7 @@ START_TEST(a_pinned_map_of_another_type_is_refused_by_name)
 
 	open_ok();
 	close_it();
-	snprintf(path, sizeof(path), "%s/default/v1/maps/policy6", root);
+	snprintf(path, sizeof(path), "%s/default/" LAYOUT "/maps/policy6", root);
 	ck_assert_int_eq(unlink(path), 0);
 	fd = bpf_map_create(BPF_MAP_TYPE_HASH, "odd", 4, 4, 64, NULL);
 	ck_assert_int_eq(bpf_obj_pin(fd, path), 0);
@@ -224,7 +228,32 @@ START_TEST(newer_pins_are_left_alone)
 	ck_assert_int_eq(open_it(&o), -EPROTO);
 	ck_assert_ptr_nonnull(strstr(error, "99"));
 	ck_assert(exists("default/%s", "v99"));
-	ck_assert(!exists("default/%s", "v1"));
+	ck_assert(!exists("default/%s", LAYOUT));
+}
+END_TEST
+
+/* Its programs stay attached: beside them another's would translate twice. */
+START_TEST(older_pins_are_left_alone)
+{
+	struct datapath_options o = options();
+	char path[256];
+
+	open_ok();
+	close_it();
+	ck_assert_int_eq(datapath_remove(root, "default"), 0);
+	snprintf(path, sizeof(path), "%s/default", root);
+	mkdir(path, 0700);
+	snprintf(path, sizeof(path), "%s/default/v%d", root, SL_LAYOUT - 1);
+	ck_assert_int_eq(mkdir(path, 0700), 0);
+
+	ck_assert_int_eq(open_it(&o), -EPROTO);
+	ck_assert_ptr_nonnull(strstr(error, "older version"));
+	ck_assert_ptr_nonnull(strstr(error, "--cleanup"));
+	ck_assert_int_eq(access(path, F_OK), 0);
+	ck_assert(!exists("default/%s", LAYOUT));
+
+	ck_assert_int_eq(datapath_remove(root, "default"), 0);
+	open_ok();
 }
 END_TEST
 
@@ -262,17 +291,17 @@ START_TEST(a_failed_pin_takes_back_what_it_made)
 	ck_assert(!exists("%s", "default"));
 	snprintf(path, sizeof(path), "%s/default", root);
 	mkdir(path, 0700);
-	snprintf(path, sizeof(path), "%s/default/v1", root);
+	snprintf(path, sizeof(path), "%s/default/" LAYOUT, root);
 	mkdir(path, 0700);
-	snprintf(path, sizeof(path), "%s/default/v1/programs", root);
+	snprintf(path, sizeof(path), "%s/default/" LAYOUT "/programs", root);
 	mkdir(path, 0700);
-	snprintf(path, sizeof(path), "%s/default/v1/programs/sluice_xdp-new", root);
+	snprintf(path, sizeof(path), "%s/default/" LAYOUT "/programs/sluice_xdp-new", root);
 	mkdir(path, 0700);
 
 	ck_assert_int_lt(open_it(&o), 0);
 	ck_assert_ptr_nonnull(strstr(error, "programs"));
-	ck_assert(!exists("default/v1/%s", "maps"));
-	ck_assert(!exists("default/v1/programs/%s", "sluice_ingress-new"));
+	ck_assert(!exists("default/" LAYOUT "/%s", "maps"));
+	ck_assert(!exists("default/" LAYOUT "/programs/%s", "sluice_ingress-new"));
 	rmdir(path);
 }
 END_TEST
@@ -328,11 +357,11 @@ START_TEST(a_map_that_is_missing_is_made_anew)
 
 	open_ok();
 	close_it();
-	snprintf(path, sizeof(path), "%s/default/v1/maps/snat6", root);
+	snprintf(path, sizeof(path), "%s/default/" LAYOUT "/maps/snat6", root);
 	ck_assert_int_eq(unlink(path), 0);
 	open_ok();
 	ck_assert(datapath_adopted(dp));
-	ck_assert(exists("default/v1/maps/%s", "snat6"));
+	ck_assert(exists("default/" LAYOUT "/maps/%s", "snat6"));
 }
 END_TEST
 
@@ -386,7 +415,7 @@ START_TEST(pins_of_another_layout_are_not_read)
 
 	open_ok();
 	close_it();
-	snprintf(old, sizeof(old), "%s/default/v1", root);
+	snprintf(old, sizeof(old), "%s/default/" LAYOUT, root);
 	snprintf(other, sizeof(other), "%s/default/v7", root);
 	ck_assert_int_eq(rename(old, other), 0);
 	ck_assert_int_eq(datapath_open_pins(root, "default", fds), -EPROTO);
@@ -439,6 +468,7 @@ int main(void)
 	tcase_add_test(tc, another_size_than_pinned_is_refused_by_name);
 	tcase_add_test(tc, a_pinned_map_of_another_type_is_refused_by_name);
 	tcase_add_test(tc, newer_pins_are_left_alone);
+	tcase_add_test(tc, older_pins_are_left_alone);
 	tcase_add_test(tc, a_root_outside_a_bpffs_is_told_how_to_mount);
 	tcase_add_test(tc, a_failed_load_leaves_no_pins);
 	tcase_add_test(tc, a_failed_pin_takes_back_what_it_made);

@@ -466,7 +466,7 @@ START_TEST(without_a_daemon_the_pins_give_the_same_documents)
 	}
 	ck_assert_str_eq(pins_root, "/bpffs/sluice");
 	ck_assert_str_eq(pins_instance, "edge");
-	ck_assert_str_eq(pins_maps, "/bpffs/sluice/edge/v1/maps");
+	ck_assert_str_eq(pins_maps, "/bpffs/sluice/edge/v2/maps");
 }
 END_TEST
 
