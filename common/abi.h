@@ -544,8 +544,11 @@ struct sl_config {
 	__u32 can_refuse; /* 1: programs for sockets may use bpf_set_retval() */
 	__u64 netns;	  /* cookie of the network namespace whose sockets are ours; 0: none */
 	__u32 can_ask_conntrack; /* 1: the kernel has bpf_skb_ct_lookup() */
-	__u32 pad;
+	__u32 icmp_rate;	 /* own ICMP messages a second and CPU; 0: no limit */
 };
+
+/* As the kernel's icmp_msgs_per_sec was for long. */
+#define SL_ICMP_RATE 1000
 
 /*
  * Argument of the program `sluice_store`, by which the daemon changes values

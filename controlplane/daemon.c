@@ -334,6 +334,7 @@ static int load_datapath(struct daemon *daemon, char error[512])
 
 	fill_timeouts(config, &options.config);
 	host_prepare(&daemon->host, config, &options.config);
+	options.config.icmp_rate = SL_ICMP_RATE;
 	options.config.can_ask_conntrack = handover_can_ask_conntrack();
 	r = datapath_open(&options, &daemon->datapath, error);
 	if (r < 0)

@@ -78,6 +78,9 @@ SL_HASH(BPF_MAP_TYPE_LRU_HASH, sockets, struct sl_socket, struct sl_asked, 65536
 SL_ARRAY(node, struct sl_node, 1, BPF_F_MMAPABLE);
 SL_HASH(BPF_MAP_TYPE_HASH, ifaces, __u32, struct sl_iface, 65536);
 
+/* When the budget of own ICMP messages is balanced again, ns (budget.h). Not pinned. */
+SL_HASH(BPF_MAP_TYPE_PERCPU_ARRAY, icmp_due, __u32, __u64, 1);
+
 /* Counters. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

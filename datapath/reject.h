@@ -8,6 +8,7 @@
  * quote the packet up to its transport header (RFC 792, RFC 4443 3.1).
  */
 
+#include "budget.h"
 #include "checksum.h"
 #include "count.h"
 #include "node.h"
@@ -111,6 +112,12 @@ static __always_inline struct icmp_head reject_head6(const struct pkt *p, enum s
 	default:
 		return (struct icmp_head) { .type = 1, .code = 4 };
 	}
+}
+
+/* Path MTU discovery needs its answers: the kernel doesn't limit these, either. */
+static __always_inline int reject_is_limited(enum sl_verdict v)
+{
+	return v != SL_DROP_MTU;
 }
 
 /* A router speaks for itself, with the address of the link if that has one. */
@@ -219,7 +226,7 @@ __noinline int tc_reject(struct __sk_buff *skb, struct pkt *p, __u32 v)
 	if (!p)
 		return TC_DROP;
 	quote = quote_len(p, p->family == 4 ? p->key4.proto : p->key6.proto);
-	if (quote > QUOTE_MAX)
+	if (quote > QUOTE_MAX || (reject_is_limited(v) && !icmp_allowed()))
 		return TC_DROP;
 	r = p->family == 4 ? reject4(skb, p, quote, v) : reject6(skb, p, quote, v);
 	if (r || tc_swap_macs(skb))

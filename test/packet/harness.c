@@ -237,6 +237,7 @@ void harness_load(void)
 	config->snat_first = SNAT_FIRST;
 	config->snat_count = harness.snat_count;
 	config->can_refuse = 1;
+	config->icmp_rate = harness.icmp_rate;
 	ck_assert_int_eq(cgroup_netns_cookie(&netns), 0);
 	config->netns = netns;
 	for (int proto = 0; proto < 2; proto++) {

@@ -67,6 +67,7 @@ struct harness {
 	uint32_t pod0, up0, up2, tun0;		     /* ifindex */
 	uint32_t services, backends, records, slots; /* how many are used */
 	uint32_t snat_count;			     /* set before harness_load(); 0: SNAT_COUNT */
+	uint32_t icmp_rate;			     /* set before harness_load(); 0: no limit */
 	bool gets_shorter;			     /* what is to be run: see run_ingress() */
 };
 

@@ -2,9 +2,13 @@
 
 /* Port unreachable: for services without endpoints and unknown ports. */
 
+#include <sched.h>
 #include <string.h>
 
 #include "test/packet/harness.h"
+
+#define FLOOD 200
+#define BURST 50
 
 struct place {
 	const char *pod, *client, *cluster, *vip, *node;
@@ -306,6 +310,59 @@ START_TEST(an_answer_is_not_answered)
 }
 END_TEST
 
+/* The rate is one a second, so that the time which this takes hardly counts. */
+static void limit(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET((size_t)sched_getcpu(), &one);
+	ck_assert_int_eq(sched_setaffinity(0, sizeof(one), &one), 0);
+	harness_unload();
+	harness.icmp_rate = 1;
+	harness_load();
+	shorten();
+}
+
+START_TEST(answers_are_limited_and_losses_still_counted)
+{
+	const struct place *p = &places[_i];
+	uint32_t service = empty(p, SL_KIND_CLUSTER_IP, IPPROTO_UDP);
+	int answered = 0;
+
+	for (int i = 0; i < FLOOD; i++) {
+		struct frame f = frame_udp((struct ends) { p->pod, 40000, p->cluster, 80 }, 30);
+		int verdict = run_ingress(harness.pod0, &f);
+
+		ck_assert(verdict == TC_REDIRECT || (verdict == TC_DROP && i >= BURST));
+		answered += verdict == TC_REDIRECT;
+	}
+	ck_assert_int_lt(answered, FLOOD);
+	ck_assert_uint_eq(harness_losses(service, SL_REJECT_NO_ENDPOINTS), FLOOD);
+}
+END_TEST
+
+/* As the kernel does it: without these path MTU discovery fails. */
+START_TEST(answers_about_the_mtu_are_not_limited)
+{
+	const struct place *p = &places[_i];
+	struct service_spec spec = { .kind = SL_KIND_LOAD_BALANCER,
+				     .addr = p->vip,
+				     .proto = IPPROTO_TCP,
+				     .port = 80,
+				     .backends = { _i ? REMOTE6 : REMOTE4 },
+				     .target_port = 8080 };
+
+	harness_service(&spec, NULL);
+	for (int i = 0; i < FLOOD; i++) {
+		struct frame f =
+			frame_tcp((struct ends) { p->client, 40000, p->vip, 80 }, ACK, 1, 1, 1600);
+
+		ck_assert_int_eq(run_ingress(harness.up0, &f), TC_REDIRECT);
+	}
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("reject");
@@ -335,5 +392,10 @@ int main(void)
 	tcase_add_test(tcase, extension_headers_are_quoted);
 	tcase_add_test(tcase, the_longest_quote_is_128_bytes);
 	tcase_add_test(tcase, headers_too_long_to_quote_are_dropped_and_counted);
+
+	tcase = reject_case(suite, "limit");
+	tcase_add_checked_fixture(tcase, limit, NULL);
+	add_for_both(tcase, answers_are_limited_and_losses_still_counted);
+	add_for_both(tcase, answers_about_the_mtu_are_not_limited);
 	return harness_run(suite);
 }
