@@ -186,7 +186,8 @@ static void check_iface(struct audit *audit, const struct tables_iface *iface)
 	if (bpf_map_lookup_elem(map, &iface->ifindex, &found) == 0 &&
 	    !memcmp(&found, &iface->value, sizeof(found)))
 		return;
-	state_write_iface(audit->tables, iface);
+	if (state_write_iface(audit->tables, iface))
+		return;
 	audit_found(audit, DATAPATH_ifaces, "interface %u", iface->ifindex);
 }
 

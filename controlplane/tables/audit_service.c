@@ -3,6 +3,7 @@
 /* The audit of services: record, Maglev runs, backends, ranges and name. */
 
 #include <bpf/bpf.h>
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -114,14 +115,19 @@ static void check_backend(struct tables *tables, struct tables_port *port,
 static void check_sources(struct tables *tables, struct tables_port *port)
 {
 	uint32_t policy = port->content.policy;
-	char what[IP_TEXT_MAX + 32], text[IP_TEXT_MAX];
+	char what[IP_TEXT_MAX + 32], text[IP_TEXT_MAX], name[NAME_MAX_];
 
 	for (size_t i = 0; policy && i < port->n_sources; i++) {
 		const struct ip_prefix *prefix = &port->sources[i];
 
 		if (policy_has(tables->datapath, port->family, policy, prefix))
 			continue;
-		policy_insert(tables->datapath, port->family, policy, prefix, 1);
+		if (policy_insert(tables->datapath, port->family, policy, prefix, 1)) {
+			log_warn("audit: Service %s: a source range is missing and can't be "
+				 "written: %s",
+				 name_of(port, name), strerror(errno));
+			return;
+		}
 		snprintf(what, sizeof(what), "source range %s/%u",
 			 ip_format(&prefix->addr, port->family, text), prefix->len);
 		found(tables, port, port->family == 4 ? DATAPATH_policy4 : DATAPATH_policy6, what);

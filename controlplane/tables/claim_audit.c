@@ -26,20 +26,23 @@ static void check_owner(struct claims *claims, struct claim *claim, found_fn *fo
 	struct sl_frontend4 key4;
 	struct sl_frontend6 key6;
 	uint64_t value = 0;
+	bool known;
 
-	/* One that could not be written is no surprise. */
-	if (claim->state != CLAIM_OWNER || claim->err)
+	if (claim->state != CLAIM_OWNER)
 		return;
 	claim_fill_key(&claim->key, &key4, &key6);
 	if (bpf_map_lookup_elem(map, claim->key.family == 4 ? (void *)&key4 : (void *)&key6,
 				&value) &&
 	    errno != ENOENT)
 		return;
-	if (value == claim->value)
+	if (value == claim->value && !claim->err)
 		return;
+	/* One that could not be written was told then, and is tried again. */
+	known = claim->err != 0;
 	claim->value = value;
 	claim_write(claims, claim);
-	tell(&claim->key, value ? "" : " is missing", found, context);
+	if (!known && !claim->err)
+		tell(&claim->key, value ? "" : " is missing", found, context);
 }
 
 bool claims_audit(struct claims *claims, struct claims_cursor *cursor, uint32_t n, found_fn *found,

@@ -448,6 +448,50 @@ START_TEST(a_record_is_repaired_beside_the_spoilt_one)
 }
 END_TEST
 
+/* Somebody fills the map with what is nobody's; false: it is full. */
+static bool add_stray(enum datapath_map map, uint32_t i)
+{
+	struct sl_frontend4 frontend = { .addr = { htonl(0xc6120000 + i) },
+					 .port = htons(80),
+					 .proto = IPPROTO_TCP };
+	struct sl_policy4 prefix = { .prefixlen = 64,
+				     .policy = 9,
+				     .addr = { htonl(0xc6120000 + i) } };
+	uint64_t value = SL_POLICY_VALUE(32);
+
+	return bpf_map_update_elem(datapath_map(dp, map),
+				   map == DATAPATH_policy4 ? (void *)&prefix : (void *)&frontend,
+				   &value, BPF_NOEXIST) == 0;
+}
+
+static const struct {
+	void (*damage)(void);
+	enum datapath_map map;
+} full[] = {
+	{ lose_frontend, DATAPATH_frontends4 },
+	{ lose_source, DATAPATH_policy4 },
+};
+
+/* What does not fit is no repair; it comes back when what is nobody's is gone. */
+START_TEST(what_a_full_map_can_not_take_back_comes_in_the_next_round)
+{
+	const char *name = datapath_map_name(full[_i].map);
+	uint64_t before;
+	json_int_t strays = 0;
+
+	program();
+	before = digest(full[_i].map);
+	full[_i].damage();
+	while (add_stray(full[_i].map, (uint32_t)strays))
+		strays++;
+	ck_assert_int_gt(strays, 0);
+	audit_once();
+	ck_assert_int_eq(repaired(name), strays);
+	audit_once();
+	ck_assert_uint_eq(digest(full[_i].map), before);
+}
+END_TEST
+
 /* It is what a change starts from. */
 START_TEST(changes_go_on_after_a_repair)
 {
@@ -533,6 +577,8 @@ int main(void)
 			    SL_COUNT(damages));
 	tcase_add_test(tc, a_backend_of_nobody_is_freed_with_a_new_generation);
 	tcase_add_test(tc, a_record_is_repaired_beside_the_spoilt_one);
+	tcase_add_loop_test(tc, what_a_full_map_can_not_take_back_comes_in_the_next_round, 0,
+			    (int)SL_COUNT(full));
 	tcase_add_test(tc, changes_go_on_after_a_repair);
 	tcase_add_test(tc, nothing_is_repaired_after_a_restart);
 	tcase_add_test(tc, a_round_runs_by_itself);
