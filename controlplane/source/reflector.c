@@ -164,27 +164,30 @@ void reflector_failed(struct reflector *r, enum reflector_step next,
 		       answer);
 }
 
+/* Copies the string whose beginning is `key`, as far as it is there and has room; no
+ * name has a quote or a backslash in it. */
+static void copy_string(const char *text, size_t len, const char *key, char *ret, size_t size)
+{
+	const char *from = memmem(text, len, key, strlen(key)), *end = text + len;
+	size_t n = 0;
+
+	if (!from)
+		return;
+	for (from += strlen(key); from + n < end && from[n] != '"' && n + 1 < size; n++)
+		ret[n] = from[n];
+	ret[n] = '\0';
+}
+
 void reflector_find_name(const char *text, size_t len, struct reflector_name *ret)
 {
-	static const char names[] = "\"name\":\"", namespaces[] = "\"namespace\":\"";
 	const char *metadata = memmem(text, len, "\"metadata\":", 11);
-	const char *end = text + len;
 
 	*ret = (struct reflector_name) {};
 	if (!metadata)
 		return;
-	const char *name = memmem(metadata, (size_t)(end - metadata), names, sizeof(names) - 1);
-	const char *namespace_ =
-		memmem(metadata, (size_t)(end - metadata), namespaces, sizeof(namespaces) - 1);
-	/* No name has a quote or a backslash in it. */
-	if (name)
-		for (name += sizeof(names) - 1; name < end && *name != '"'; name++)
-			strncat(ret->name, name, strlen(ret->name) + 1 < sizeof(ret->name));
-	if (namespace_)
-		for (namespace_ += sizeof(namespaces) - 1; namespace_ < end && *namespace_ != '"';
-		     namespace_++)
-			strncat(ret->namespace_, namespace_,
-				strlen(ret->namespace_) + 1 < sizeof(ret->namespace_));
+	len -= (size_t)(metadata - text);
+	copy_string(metadata, len, "\"name\":\"", ret->name, sizeof(ret->name));
+	copy_string(metadata, len, "\"namespace\":\"", ret->namespace_, sizeof(ret->namespace_));
 }
 
 /* What to GET for the step, to be freed; NULL without memory. */
