@@ -68,7 +68,8 @@ int lines_next(struct lines *lines, const char **ret, size_t *ret_len)
 			lines->start = lines->scanned;
 			lines->skipping = true;
 			*ret = begin;
-			*ret_len = len;
+			/* The same, whatever pieces it came in. */
+			*ret_len = lines->max;
 			return -EMSGSIZE;
 		}
 		if (!end)

@@ -31,7 +31,7 @@ int lines_feed(struct lines *lines, const char *data, size_t len);
  * It is valid until the next call with these lines.
  *
  * Returns 1 and the line, 0 if there is no complete one, or -EMSGSIZE with the
- * beginning of a line that is longer than `max`: the rest of it is passed over,
+ * first `max` bytes of a line that is longer: the rest of it is passed over,
  * and the next call goes on after it.
  */
 int lines_next(struct lines *lines, const char **ret, size_t *ret_len);
