@@ -141,11 +141,15 @@ static bool complete_stream(struct reflector *r)
 /* Puts the object of an event where it belongs; true if that changed the store. */
 static bool take_object(struct reflector *r, json_t *object, bool removed)
 {
+	const char *kind = json_string_value(json_object_get(object, "kind"));
 	char error[OBJECT_ERROR_MAX];
 	int err = 0;
 
 	if (!streams(r)) {
 		r->events++;
+		/* The list of the other kind would not know of it, and never remove it. */
+		if (kind && strcmp(kind, r->kind.name) != 0)
+			return false;
 		return source_apply(r->options.store, object, removed);
 	}
 	if (removed)
