@@ -5,6 +5,7 @@ A case is a named behaviour: a Check test, a pytest function or a fuzzer. The ro
 loop or of a parametrised test belong to one case, which fails if any row does.
 """
 
+import concurrent.futures
 import dataclasses
 import os
 import re
@@ -23,8 +24,9 @@ LEVELS = ["unit", "packet", "semantics", "net", "kube", "fuzz", "kernels"]
 # What takes too long for every day: by name alone, not in "all".
 LONG_LEVELS = ["kube-long"]
 LIMITS = {"unit": 300, "packet": 300, "semantics": 300, "net": 1500, "kube": 2400,
-          "kube-long": 3600, "fuzz": 60}
-FUZZ_SECONDS = 20  # that a fuzzer searches
+          "kube-long": 3600, "fuzz": 90}
+FUZZ_SECONDS = 30  # that a fuzzer searches
+FUZZ_AT_ONCE = 2
 SKIPPED = 77  # exit code of a program that can't run here
 # Undefined behaviour fails a test, instead of a line that nobody reads.
 SANITIZERS = {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"}
@@ -157,22 +159,29 @@ def run_pytest(level, folder, *options):
     return cases
 
 
+def run_fuzzer(program):
+    """One fuzzer, over its corpus and what is made of it. Returns its exit code and log."""
+    log = LOGS / f"{program.name}.log"
+    corpus = TOP / "test/fuzz/corpus" / program.name.removeprefix("fuzz_")
+    with open(log, "w") as out:
+        try:
+            code = subprocess.run([program, "-t", str(FUZZ_SECONDS), corpus], cwd=LOGS,
+                                  env=dict(os.environ, **SANITIZERS), stdout=out,
+                                  stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+                                  timeout=LIMITS["fuzz"]).returncode
+        except subprocess.TimeoutExpired:
+            code = -1
+    return code, log
+
+
 def run_fuzz(folder):
-    """Every fuzzer, over its corpus and what is made of it. Each is a case."""
+    """Every fuzzer, some at a time. Each is a case."""
     cases = Cases()
-    for program in sorted((folder / "bin").glob("fuzz_*")):
-        log = LOGS / f"{program.name}.log"
-        corpus = TOP / "test/fuzz/corpus" / program.name.removeprefix("fuzz_")
-        with open(log, "w") as out:
-            try:
-                code = subprocess.run([program, "-t", str(FUZZ_SECONDS), corpus], cwd=LOGS,
-                                      env=dict(os.environ, **SANITIZERS), stdout=out,
-                                      stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                                      timeout=LIMITS["fuzz"]).returncode
-            except subprocess.TimeoutExpired:
-                code = -1
-        cases.add(program.name, FAILED if code else PASSED,
-                  f"exit code {code}, see {log}" if code else "")
+    programs = sorted((folder / "bin").glob("fuzz_*"))
+    with concurrent.futures.ThreadPoolExecutor(FUZZ_AT_ONCE) as at_once:
+        for program, (code, log) in zip(programs, at_once.map(run_fuzzer, programs)):
+            cases.add(program.name, FAILED if code else PASSED,
+                      f"exit code {code}, see {log}" if code else "")
     return cases
 
 
