@@ -466,7 +466,8 @@ static void on_check_failed(void *context, const char *namespace_, const char *n
 			    const char *message)
 {
 	struct daemon *daemon = context;
-	const struct event event = {
+	struct store_service found;
+	struct event event = {
 		.kind = "Service",
 		.namespace_ = namespace_,
 		.name = name,
@@ -476,6 +477,8 @@ static void on_check_failed(void *context, const char *namespace_, const char *n
 		.note = message,
 	};
 
+	if (store_find(daemon->store, namespace_, name, &found))
+		event.uid = found.service->uid;
 	events_emit(daemon->events, &event);
 }
 

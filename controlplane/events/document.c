@@ -56,10 +56,25 @@ static json_t *event_name(const struct event *event, struct timeval when)
 static json_t *regarding(const struct event *event)
 {
 	bool placed = event->namespace_ && *event->namespace_;
+	char uid[UID_TEXT_MAX];
 
 	return json_pack("{s:s, s:s, s:s, s:s*, s:s*}", "apiVersion", "v1", "kind", event->kind,
 			 "name", event->name, "namespace", placed ? event->namespace_ : NULL, "uid",
-			 placed ? NULL : event->name);
+			 placed ? uid_format(&event->uid, uid) : event->name);
+}
+
+/* Quoted texts are cut where their bytes are many, which may be within a character. */
+static json_t *note_of(const char *text)
+{
+	size_t len = fitting(text, NOTE_MAX_BYTES);
+	char ascii[NOTE_MAX_BYTES];
+	json_t *note = json_stringn(text, len);
+
+	if (note)
+		return note;
+	for (size_t i = 0; i < len; i++)
+		ascii[i] = (unsigned char)text[i] < 0x80 ? text[i] : '?';
+	return json_stringn(ascii, len);
 }
 
 char *document_text(const struct event *event, const char *node_name, struct timeval when)
@@ -71,15 +86,14 @@ char *document_text(const struct event *event, const char *node_name, struct tim
 	strftime(seconds, sizeof(seconds), "%Y-%m-%dT%H:%M:%S", &utc);
 	snprintf(instance, sizeof(instance), "sluice-%s", node_name);
 
-	json_t *json =
-		json_pack("{s:s, s:s, s:{s:o, s:s}, s:o, s:s, s:s, s:s, s:s, s:s, s:o, s:s%}",
-			  "apiVersion", "events.k8s.io/v1", "kind", "Event", "metadata", "name",
-			  event_name(event, when), "namespace", namespace_of(event), "eventTime",
-			  json_sprintf("%s.%06ldZ", seconds, (long)when.tv_usec), "type",
-			  event->type == EVENT_WARNING ? "Warning" : "Normal", "reason",
-			  event->reason, "action", event->action, "reportingController", "sluice",
-			  "reportingInstance", instance, "regarding", regarding(event), "note",
-			  event->note, fitting(event->note, NOTE_MAX_BYTES));
+	json_t *json = json_pack(
+		"{s:s, s:s, s:{s:o, s:s}, s:o, s:s, s:s, s:s, s:s, s:s, s:o, s:o}", "apiVersion",
+		"events.k8s.io/v1", "kind", "Event", "metadata", "name", event_name(event, when),
+		"namespace", namespace_of(event), "eventTime",
+		json_sprintf("%s.%06ldZ", seconds, (long)when.tv_usec), "type",
+		event->type == EVENT_WARNING ? "Warning" : "Normal", "reason", event->reason,
+		"action", event->action, "reportingController", "sluice", "reportingInstance",
+		instance, "regarding", regarding(event), "note", note_of(event->note));
 	char *text = json_dumps(json, JSON_COMPACT);
 
 	json_decref(json);

@@ -11,5 +11,5 @@
 /* Where it is posted to, to be freed; NULL without memory. */
 char *document_path(const struct event *event);
 
-/* Its JSON, to be freed; NULL without memory, or if a text is not UTF-8. */
+/* Its JSON, to be freed; NULL without memory, or if a name is not UTF-8. */
 char *document_text(const struct event *event, const char *node_name, struct timeval when);

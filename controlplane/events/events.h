@@ -30,6 +30,7 @@ struct event {
 	const char *kind;
 	const char *namespace_; /* NULL or "" where the kind has none */
 	const char *name;
+	struct object_uid uid; /* by which kubectl describe finds it; a Node's is its name */
 	enum event_type type;
 	const char *reason; /* "FailedToStartServiceHealthcheck" */
 	const char *action; /* what was tried: "Listen" */

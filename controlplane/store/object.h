@@ -16,6 +16,7 @@
 
 #include "common/ip.h"
 #include "common/mem.h"
+#include "controlplane/store/uid.h"
 
 enum object_kind {
 	OBJECT_SERVICE,
@@ -83,6 +84,7 @@ struct service {
 	uint32_t drain_s;	/* with SL_LEAVE_DRAIN; else 0 */
 	bool ranges_everywhere; /* source_ranges hold for node ports and external IPs too */
 	struct object_version version;
+	struct object_uid uid; /* as the version, no part of what it says */
 };
 
 struct slice_port {

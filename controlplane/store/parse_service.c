@@ -362,6 +362,7 @@ int service_parse(const json_t *json, struct service **ret, char error[OBJECT_ER
 	if (err)
 		return err;
 	service->version.latest = reader_version(&metadata);
+	service->uid = uid_parse(json_string_value(json_object_get(metadata.json, "uid")));
 	reader_end(&reader);
 	*ret = sl_take(service);
 	return 0;

@@ -175,6 +175,8 @@ int store_put_service(struct store *store, struct service *service_)
 	entry->round = store->round[OBJECT_SERVICE];
 	if (entry->service && service_equal(entry->service, service)) {
 		follow_version(&entry->service->version, &service->version);
+		/* It may have been deleted and made again meanwhile. */
+		entry->service->uid = service->uid;
 		return 0;
 	}
 	if (entry->service)

@@ -255,6 +255,31 @@ START_TEST(the_document_has_all_that_the_api_server_asks_for)
 }
 END_TEST
 
+START_TEST(the_document_of_a_service_has_its_uid)
+{
+	struct event event = port_taken;
+
+	event.uid = uid_parse("01234567-89ab-cdef-fedc-ba9876543210");
+	json_t *json = document_of(&event, "node-1");
+
+	ck_assert_str_eq(text_at(json_object_get(json, "regarding"), "uid"),
+			 "01234567-89ab-cdef-fedc-ba9876543210");
+	json_decref(json);
+}
+END_TEST
+
+START_TEST(a_note_that_is_not_utf8_is_told_all_the_same)
+{
+	struct event event = port_taken;
+
+	event.note = "\"gr\xc3\" is no CIDR";
+	json_t *json = document_of(&event, "node-1");
+
+	ck_assert_str_eq(text_at(json, "note"), "\"gr?\" is no CIDR");
+	json_decref(json);
+}
+END_TEST
+
 START_TEST(the_document_of_a_node_has_its_name_as_uid)
 {
 	json_t *json = document_of(&starting, "node-1");
@@ -372,6 +397,8 @@ int main(void)
 	suite_add_tcase(suite, sending);
 
 	tcase_add_test(what, the_document_has_all_that_the_api_server_asks_for);
+	tcase_add_test(what, the_document_of_a_service_has_its_uid);
+	tcase_add_test(what, a_note_that_is_not_utf8_is_told_all_the_same);
 	tcase_add_test(what, the_document_of_a_node_has_its_name_as_uid);
 	tcase_add_test(what, long_texts_are_cut_to_what_the_api_server_allows);
 	tcase_add_test(what, an_event_may_repeat_after_its_time);
