@@ -17,13 +17,13 @@
 #include "controlplane/attach/attach.h"
 #include "controlplane/attach/cgroup.h"
 #include "controlplane/checks.h"
-#include "controlplane/events/events.h"
 #include "controlplane/explain/live.h"
 #include "controlplane/handover.h"
 #include "controlplane/host.h"
 #include "controlplane/lock.h"
 #include "controlplane/node_facts.h"
 #include "controlplane/node_ports.h"
+#include "controlplane/notices.h"
 #include "controlplane/oom.h"
 #include "controlplane/observe/control.h"
 #include "controlplane/observe/view.h"
@@ -64,7 +64,7 @@ struct daemon {
 	struct attach *attach;
 	struct handover *handover;
 	struct source *source;
-	struct events *events;
+	struct notices notices;
 	struct control *control;
 	struct scrape *scrape;
 };
@@ -219,33 +219,13 @@ static json_t *on_fill(void *context)
 	return tables_fill(daemon->tables);
 }
 
-/* One Event about all of them: they are limited by reason. */
 static void on_pressure(void *context)
 {
 	struct daemon *daemon = context;
-	json_t *fills = tables_fill(daemon->tables), *fill;
-	char note[512] = "BPF maps of sluice are nearly full:";
-	const struct event event = {
-		.kind = "Node",
-		.name = daemon->config->node_name,
-		.type = EVENT_WARNING,
-		.reason = "MapNearlyFull",
-		.action = "Program",
-		.note = note,
-	};
-	size_t i, len = strlen(note), empty = len;
+	json_t *fills = tables_fill(daemon->tables);
 
-	json_array_foreach (fills, i, fill) {
-		if (json_is_true(json_object_get(fill, "nearlyFull")) && len < sizeof(note))
-			len += (size_t)snprintf(
-				note + len, sizeof(note) - len, " %s %lld of %lld",
-				json_string_value(json_object_get(fill, "name")),
-				json_integer_value(json_object_get(fill, "entries")),
-				json_integer_value(json_object_get(fill, "maxEntries")));
-	}
+	notices_pressure(&daemon->notices, fills);
 	json_decref(fills);
-	if (len > empty)
-		events_emit(daemon->events, &event);
 }
 
 static json_t *on_attach(void *context)
@@ -359,6 +339,7 @@ static int open_datapath(struct daemon *daemon, char error[512])
 	if (r == 0) {
 		tables_set_audit(daemon->tables, daemon->config->audit_s);
 		tables_on_pressure(daemon->tables, on_pressure, daemon);
+		tables_on_conflict(daemon->tables, notices_conflict, &daemon->notices);
 	}
 	return r;
 }
@@ -429,18 +410,10 @@ static int start_source(struct daemon *daemon, char error[512])
 /* S-260. Without memory for it the node works all the same. */
 static void start_events(struct daemon *daemon)
 {
-	const char *node_name = daemon->config->node_name;
-	const struct event starting = {
-		.kind = "Node",
-		.name = node_name,
-		.type = EVENT_NORMAL,
-		.reason = "Starting",
-		.action = "StartSluice",
-		.note = "sluiced " SLUICE_VERSION,
-	};
+	struct notices *notices = &daemon->notices;
 
-	daemon->events = events_new(&daemon->loop, daemon->source, node_name);
-	events_emit(daemon->events, &starting);
+	notices->events = events_new(&daemon->loop, daemon->source, notices->node_name);
+	notices_started(notices);
 }
 
 static int start_control(struct daemon *daemon, char error[512])
@@ -461,35 +434,14 @@ static int start_control(struct daemon *daemon, char error[512])
 	return control_new(&options, &daemon->control, error);
 }
 
-/* S-262 */
-static void on_check_failed(void *context, const char *namespace_, const char *name,
-			    const char *message)
-{
-	struct daemon *daemon = context;
-	struct store_service found;
-	struct event event = {
-		.kind = "Service",
-		.namespace_ = namespace_,
-		.name = name,
-		.type = EVENT_WARNING,
-		.reason = "FailedToStartServiceHealthcheck",
-		.action = "Listen",
-		.note = message,
-	};
-
-	if (store_find(daemon->store, namespace_, name, &found))
-		event.uid = found.service->uid;
-	events_emit(daemon->events, &event);
-}
-
 static int start_checks(struct daemon *daemon, char error[512])
 {
 	const struct checks_options options = {
 		.loop = &daemon->loop,
 		.config = daemon->config,
 		.store = daemon->store,
-		.failed = on_check_failed,
-		.context = daemon,
+		.failed = notices_check_failed,
+		.context = &daemon->notices,
 	};
 	int r = checks_new(&options, &daemon->checks);
 
@@ -524,14 +476,20 @@ static int start(struct daemon *daemon, char error[512])
 		.own = &daemon->own,
 		.addresses_changed = on_addresses,
 		.context = daemon,
+		.settled = notices_settled,
+		.settled_context = &daemon->notices,
 	};
 	int r = open_datapath(daemon, error);
 
 	if (r < 0)
 		return r;
 	daemon->store = store_new();
-	if (daemon->store)
+	daemon->notices.store = daemon->store;
+	daemon->notices.node_name = daemon->config->node_name;
+	if (daemon->store) {
+		store_on_wrong(daemon->store, notices_wrong, &daemon->notices);
 		r = start_checks(daemon, error);
+	}
 	if (r < 0)
 		return r;
 	sync.store = daemon->store;
@@ -565,7 +523,7 @@ static void stop(struct daemon *daemon)
 	uv_close((uv_handle_t *)&daemon->interrupt, NULL);
 	scrape_free(daemon->scrape);
 	control_free(daemon->control);
-	events_free(daemon->events);
+	events_free(daemon->notices.events);
 	source_free(daemon->source);
 	host_stop(&daemon->host);
 	handover_free(daemon->handover);

@@ -150,6 +150,9 @@ static void apply(struct sync *sync, const struct store_service *s)
 	if (r < 0 && s->state != STORE_FAILED)
 		log_message(sync->told++ < TOLD_MAX ? LOG_LEVEL_ERROR : LOG_LEVEL_DEBUG, "sync: %s",
 			    error);
+	/* Of one that is deleted nobody needs to hear. */
+	if (s->service && sync->options.settled && (r < 0) != (s->state == STORE_FAILED))
+		sync->options.settled(sync->options.settled_context, s, r < 0 ? error : NULL);
 	store_outcome(sync->options.store, s, r < 0 ? error : NULL, written);
 	for (size_t i = 0; r >= 0 && i < s->n_triggers; i++)
 		runs_programmed(&sync->runs, s->triggers[i].family == 6 ? RUNS_IPV6 : RUNS_IPV4,

@@ -35,6 +35,12 @@ struct sync_options {
 	 * later when it returns a negative value.
 	 */
 	int (*addresses_changed)(void *context);
+	/*
+	 * A Service failed that did not before, for the reason `why`; or, NULL, one
+	 * that had failed is programmed. May be NULL.
+	 */
+	void (*settled)(void *context, const struct store_service *service, const char *why);
+	void *settled_context;
 	void *context;
 	unsigned int retry_ms; /* after which a failure is tried again first, 0: 5000 */
 };

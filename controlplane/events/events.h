@@ -7,7 +7,8 @@
  * S-287). Best effort: nothing here blocks or fails. Every event is logged as
  * well; where the source has no API server that is all.
  *
- * The same reason about the same object is told once in EVENTS_REPEAT_S. Beyond
+ * The same reason about the same object is told once in EVENTS_REPEAT_S, unless
+ * another one ended it. Beyond
  * a burst of EVENTS_BURST, one event in EVENTS_REFILL_S goes through; what that
  * holds back is counted and told with the next one.
  */
@@ -33,6 +34,7 @@ struct event {
 	struct object_uid uid; /* by which kubectl describe finds it; a Node's is its name */
 	enum event_type type;
 	const char *reason; /* "FailedToStartServiceHealthcheck" */
+	const char *ends;   /* a reason that is over with this one and may come anew; or NULL */
 	const char *action; /* what was tried: "Listen" */
 	const char *note;   /* a sentence; what goes beyond 1024 bytes is cut off */
 };

@@ -149,14 +149,35 @@ int apply_object(struct store *store, const json_t *object, bool removed,
 	return changed;
 }
 
+struct object_uid apply_uid(const json_t *object)
+{
+	return uid_parse(text(json_object_get(object, "metadata"), "uid"));
+}
+
+void apply_tell(const struct store *store, enum object_kind kind, const struct store_wrong *wrong)
+{
+	log_warn("source: %s%s", wrong->what, wrong->refused ? "; what was known of it stays" : "");
+	if (kind == OBJECT_SERVICE)
+		store_tell_wrong(store, wrong);
+}
+
 bool source_apply(struct store *store, const json_t *object, bool removed)
 {
-	char error[OBJECT_ERROR_MAX];
+	char error[OBJECT_ERROR_MAX], unnamed[OBJECT_ERROR_MAX];
+	struct apply_id id = {};
 	int changed = apply_object(store, object, removed, error);
 
-	if (changed < 0)
-		log_warn("source: %s; what was known of it stays", error);
-	else if (error[0] && changed > 0)
-		log_warn("source: %s", error);
+	if (changed == 0 || !error[0])
+		return changed > 0;
+	if (apply_identify(object, &id, unnamed))
+		id.kind = OBJECT_KIND_MAX;
+	apply_tell(store, id.kind,
+		   &(struct store_wrong) {
+			   .namespace_ = id.namespace_,
+			   .name = id.name,
+			   .uid = apply_uid(object),
+			   .refused = changed < 0,
+			   .what = error,
+		   });
 	return changed > 0;
 }

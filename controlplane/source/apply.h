@@ -12,6 +12,9 @@ struct apply_id {
 	const char *name;
 };
 
+/* metadata.uid; none if it has none. */
+struct object_uid apply_uid(const json_t *object);
+
 /* "Service", "EndpointSlice", "Node" or "ServiceCIDR". */
 const char *apply_kind_name(enum object_kind kind);
 
@@ -34,6 +37,9 @@ int apply_parse(enum object_kind kind, const json_t *object, void **ret,
 /* What apply_parse() gave, into the store or away. The former as store_put_service(). */
 int apply_put(struct store *store, enum object_kind kind, void *parsed);
 void apply_drop(enum object_kind kind, void *parsed);
+
+/* Logs what is wrong with an object; the store's listener hears of a Service. */
+void apply_tell(const struct store *store, enum object_kind kind, const struct store_wrong *wrong);
 
 /*
  * Puts an object into the store, or removes it: if `removed`, or if the

@@ -9,12 +9,17 @@
 #include "common/log.h"
 #include "controlplane/source/apply.h"
 
+struct wrong {
+	struct object_uid uid;
+	char what[];
+};
+
 struct item {
 	uint64_t hash;
-	void *parsed; /* NULL: what the store has stays */
-	char *wrong;  /* what is to be logged, or NULL */
-	size_t name;  /* where it begins in `key` */
-	char key[];   /* namespace, 0, name, 0 */
+	void *parsed;	     /* NULL: what the store has stays */
+	struct wrong *wrong; /* what is to be told, or NULL */
+	size_t name;	     /* where it begins in `key` */
+	char key[];	     /* namespace, 0, name, 0 */
 };
 
 struct key {
@@ -68,18 +73,32 @@ static struct item *item_new(const struct key *key, uint64_t hash)
 	return item;
 }
 
+/* NULL for nothing, or without memory: it is not told then. */
+static struct wrong *wrong_new(struct object_uid uid, const char *what)
+{
+	size_t len = what ? strlen(what) : 0;
+	struct wrong *wrong = len ? malloc(sizeof(*wrong) + len + 1) : NULL;
+
+	if (!wrong)
+		return NULL;
+	wrong->uid = uid;
+	memcpy(wrong->what, what, len + 1);
+	return wrong;
+}
+
 /* Sets what is known of the object; takes `parsed` over, also when it fails. */
-static int set(struct aside *aside, const struct key *key, void *parsed, const char *wrong)
+static int set(struct aside *aside, const struct key *key, void *parsed, struct object_uid uid,
+	       const char *what)
 {
 	uint64_t hash = key_hash(key);
 	struct item *item = table_find(&aside->items, hash, item_has_key, key);
-	char *copy = wrong && *wrong ? strdup(wrong) : NULL;
+	struct wrong *wrong = wrong_new(uid, what);
 
 	if (!item) {
 		item = item_new(key, hash);
 		if (!item || table_add(&aside->items, hash, item)) {
 			free(item);
-			free(copy);
+			free(wrong);
 			apply_drop(aside->kind, parsed);
 			return -ENOMEM;
 		}
@@ -87,7 +106,7 @@ static int set(struct aside *aside, const struct key *key, void *parsed, const c
 	apply_drop(aside->kind, item->parsed);
 	free(item->wrong);
 	item->parsed = parsed;
-	item->wrong = copy;
+	item->wrong = wrong;
 	return 0;
 }
 
@@ -121,7 +140,7 @@ int aside_put(struct aside *aside, const json_t *object, char error[OBJECT_ERROR
 	err = apply_parse(id.kind, object, &parsed, error);
 	if (err == -ENOMEM)
 		return err;
-	return set(aside, &key, err ? NULL : parsed, error);
+	return set(aside, &key, err ? NULL : parsed, apply_uid(object), error);
 }
 
 void aside_remove(struct aside *aside, const json_t *object)
@@ -136,30 +155,36 @@ void aside_remove(struct aside *aside, const json_t *object)
 
 int aside_keep(struct aside *aside, const char *namespace_, const char *name, const char *why)
 {
-	return set(aside, &(struct key) { namespace_, name }, NULL, why);
+	static const struct object_uid unknown;
+
+	return set(aside, &(struct key) { namespace_, name }, NULL, unknown, why);
 }
 
 /* Returns true if the store changed. */
 static bool apply_item(struct store *store, enum object_kind kind, struct item *item)
 {
+	const char *name = item->key + item->name;
 	int changed = 0;
 
 	if (item->parsed)
 		changed = apply_put(store, kind, sl_take(item->parsed));
 	else
 		changed = -EINVAL;
-	if (changed >= 0) {
-		if (item->wrong && changed > 0)
-			log_warn("source: %s", item->wrong);
-		return changed > 0;
-	}
-	store_keep(store, kind, item->key, item->key + item->name);
-	if (item->wrong)
-		log_warn("source: %s; what was known of it stays", item->wrong);
-	else
+	if (changed < 0)
+		store_keep(store, kind, item->key, name);
+	if (item->wrong && changed != 0)
+		apply_tell(store, kind,
+			   &(struct store_wrong) {
+				   .namespace_ = item->key,
+				   .name = name,
+				   .uid = item->wrong->uid,
+				   .refused = changed < 0,
+				   .what = item->wrong->what,
+			   });
+	else if (changed < 0)
 		log_warn("source: %s %s/%s: %s; what was known of it stays", apply_kind_name(kind),
-			 item->key, item->key + item->name, strerror(-changed));
-	return false;
+			 item->key, name, strerror(-changed));
+	return changed > 0;
 }
 
 bool aside_apply(struct aside *aside, struct store *store)

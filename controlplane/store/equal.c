@@ -56,7 +56,8 @@ bool service_equal(const struct service *a, const struct service *b)
 	       a->internal_policy == b->internal_policy &&
 	       a->external_policy == b->external_policy && a->affinity_s == b->affinity_s &&
 	       a->health_check_node_port == b->health_check_node_port && a->leave == b->leave &&
-	       a->drain_s == b->drain_s && a->ranges_everywhere == b->ranges_everywhere;
+	       a->drain_s == b->drain_s && a->ranges_everywhere == b->ranges_everywhere &&
+	       a->skipped == b->skipped;
 }
 
 static bool names_equal(const char *const *a, size_t n_a, const char *const *b, size_t n_b)

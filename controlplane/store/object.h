@@ -81,7 +81,12 @@ struct service {
 	uint16_t health_check_node_port;     /* 0: none */
 	/* Annotations of sluice's own (docs/annotations.md). */
 	enum sl_leave leave;
-	uint32_t drain_s;	/* with SL_LEAVE_DRAIN; else 0 */
+	uint32_t drain_s; /* with SL_LEAVE_DRAIN; else 0 */
+	/*
+	 * Hash of the line that tells what was skipped, 0: nothing was. A part of what
+	 * it says: who writes another wrong value is to hear of it.
+	 */
+	uint32_t skipped;
 	bool ranges_everywhere; /* source_ranges hold for node ports and external IPs too */
 	struct object_version version;
 	struct object_uid uid; /* as the version, no part of what it says */

@@ -1,11 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 
-/* What became of each Service: programmed, pending or failed, since when, why. */
+/* What became of each Service: not usable; programmed, pending or failed, since when, why. */
 
 #include <string.h>
 #include <time.h>
 
 #include "controlplane/store/store_private.h"
+
+void store_on_wrong(struct store *store,
+		    void (*wrong)(void *context, const struct store_wrong *wrong), void *context)
+{
+	store->wrong = wrong;
+	store->wrong_context = context;
+}
+
+void store_tell_wrong(const struct store *store, const struct store_wrong *wrong)
+{
+	if (store->wrong)
+		store->wrong(store->wrong_context, wrong);
+}
 
 static void fail(struct store *store, struct entry *entry, const char *why)
 {

@@ -6,6 +6,7 @@
 #include "controlplane/store/annotations.h"
 #include "controlplane/store/intern.h"
 #include "controlplane/store/reader.h"
+#include "controlplane/store/table.h"
 
 #define AFFINITY_DEFAULT_S 10800
 #define AFFINITY_MAX_S	   86400
@@ -364,6 +365,7 @@ int service_parse(const json_t *json, struct service **ret, char error[OBJECT_ER
 	service->version.latest = reader_version(&metadata);
 	service->uid = uid_parse(json_string_value(json_object_get(metadata.json, "uid")));
 	reader_end(&reader);
+	service->skipped = *error ? (uint32_t)table_hash(error, 0) : 0;
 	*ret = sl_take(service);
 	return 0;
 }

@@ -58,6 +58,22 @@ bool store_listed(const struct store *store, enum object_kind kind);
  */
 void store_received(struct store *store, uint64_t when_ns);
 
+/*
+ * A Service that a source could not use, or not all of: `what` names it and the
+ * field. Those who put objects tell it, for `wrong` to hear; once for each
+ * change of the object.
+ */
+struct store_wrong {
+	const char *namespace_;
+	const char *name;
+	struct object_uid uid;
+	bool refused; /* nothing of it counts: what was known of it stays */
+	const char *what;
+};
+void store_on_wrong(struct store *store,
+		    void (*wrong)(void *context, const struct store_wrong *wrong), void *context);
+void store_tell_wrong(const struct store *store, const struct store_wrong *wrong);
+
 /* What became of a Service. */
 enum store_state {
 	STORE_PENDING,	  /* a change of it waits to be programmed */

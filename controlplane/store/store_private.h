@@ -29,7 +29,9 @@ struct store {
 	bool listed[OBJECT_KIND_MAX];
 	uint64_t received_ns;
 	struct store_changes changes;
-	size_t n_failed;     /* entries with a `why` */
+	size_t n_failed;					       /* entries with a `why` */
+	void (*wrong)(void *context, const struct store_wrong *wrong); /* or NULL */
+	void *wrong_context;
 	size_t next_retried; /* place in `entries` where store_touch_failed() goes on */
 };
 

@@ -2,6 +2,7 @@
 
 /* Committing: each store leaves packets with the old state or the new. */
 
+#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
@@ -133,20 +134,34 @@ static bool commit_backends(struct tables *tables, struct change *change)
 	return written;
 }
 
-static void tell_conflict(const struct claim *claim, const struct claim *owner)
+static void tell_conflict(const struct tables *tables, const struct claim *claim,
+			  const struct claim *owner)
 {
 	const struct tables_port *mine = claim->holder, *other = owner->holder;
-	char text[IP_TEXT_MAX];
+	char address[IP_TEXT_MAX], frontend[IP_TEXT_MAX + 32];
 
 	/* Ports of one service share its address; the node's has no port. */
 	if (claim->kind == SL_KIND_CLUSTER_ADDRESS || claim->kind == SL_KIND_NODE_ADDRESS ||
 	    owner->service == 0 || mine->service == other->service)
 		return;
+	if (claim->kind == SL_KIND_NODE_PORT)
+		snprintf(address, sizeof(address), "nodePort %u", ntohs(claim->key.port));
+	else
+		ip_format_port(&claim->key.addr, claim->key.family, claim->key.port, address);
+	snprintf(frontend, sizeof(frontend), "%s/%s", address, ip_protocol_name(claim->key.proto));
 	log_warn("tables: frontend %s is already held by another service; it waits "
 		 "service=%s/%s holder=%s/%s",
-		 ip_format_port(&claim->key.addr, claim->key.family, claim->key.port, text),
-		 mine->service->namespace_, mine->service->name, other->service->namespace_,
-		 other->service->name);
+		 frontend, mine->service->namespace_, mine->service->name,
+		 other->service->namespace_, other->service->name);
+	if (tables->conflict)
+		tables->conflict(tables->conflict_context,
+				 &(struct tables_conflict) {
+					 .namespace_ = mine->service->namespace_,
+					 .name = mine->service->name,
+					 .holder_namespace = other->service->namespace_,
+					 .holder_name = other->service->name,
+					 .frontend = frontend,
+				 });
 }
 
 static bool commit_claims(struct tables *tables, struct change *change)
@@ -161,7 +176,7 @@ static bool commit_claims(struct tables *tables, struct change *change)
 			const struct claim *owner = claims_activate(tables->claims, c);
 
 			if (owner)
-				tell_conflict(c, owner);
+				tell_conflict(tables, c, owner);
 			written = true;
 		} else {
 			written = claims_refresh(tables->claims, c, change->kinds[i]) || written;

@@ -102,6 +102,9 @@ struct tables {
 	void *left_context;
 	void (*served)(void *context); /* tables_on_serve(), or NULL */
 	void *served_context;
+	/* tables_on_conflict(), or NULL */
+	void (*conflict)(void *context, const struct tables_conflict *conflict);
+	void *conflict_context;
 	bool complete; /* what is programmed was complete once, maybe in an earlier run */
 	void (*room)(void *context); /* tables_on_room(), or NULL */
 	void *room_context;

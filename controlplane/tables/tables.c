@@ -369,6 +369,14 @@ void tables_on_serve(struct tables *tables, void (*served)(void *context), void 
 	tables->served_context = context;
 }
 
+void tables_on_conflict(struct tables *tables,
+			void (*conflict)(void *context, const struct tables_conflict *conflict),
+			void *context)
+{
+	tables->conflict = conflict;
+	tables->conflict_context = context;
+}
+
 json_t *tables_idle(const struct tables *tables)
 {
 	return idle_describe(&tables->idle);

@@ -61,6 +61,19 @@ void tables_on_leave(struct tables *tables, void (*left)(void *context), void *c
  */
 void tables_on_serve(struct tables *tables, void (*served)(void *context), void *context);
 
+/*
+ * `conflict` is called likewise when a Service asks for a frontend that another
+ * one holds: who came first keeps it, the other waits for it.
+ */
+struct tables_conflict {
+	const char *namespace_, *name; /* who waits */
+	const char *holder_namespace, *holder_name;
+	const char *frontend; /* "192.0.2.7:80/TCP", or "nodePort 30080/TCP" */
+};
+void tables_on_conflict(struct tables *tables,
+			void (*conflict)(void *context, const struct tables_conflict *conflict),
+			void *context);
+
 /* `room` is called on the loop when something can be used again. */
 void tables_on_room(struct tables *tables, void (*room)(void *context), void *context);
 

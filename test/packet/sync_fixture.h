@@ -31,6 +31,18 @@ static inline int on_addresses(void *context)
 	return addresses_fail && addresses_fail-- ? -ENOSPC : 0;
 }
 
+/* What `settled` was told last: the Service, and why it failed or "". */
+static int n_settled;
+static char settled_name[64], settled_why[512];
+
+static inline void on_settled(void *context, const struct store_service *service, const char *why)
+{
+	ck_assert_ptr_eq(context, &n_settled);
+	n_settled++;
+	snprintf(settled_name, sizeof(settled_name), "%s", service->name);
+	snprintf(settled_why, sizeof(settled_why), "%s", why ? why : "");
+}
+
 static inline void setup(void)
 {
 	struct sync_options options = {
@@ -38,6 +50,8 @@ static inline void setup(void)
 		.config = &config,
 		.own = &own,
 		.addresses_changed = on_addresses,
+		.settled = on_settled,
+		.settled_context = &n_settled,
 	};
 
 	writer_setup();
@@ -50,6 +64,7 @@ static inline void setup(void)
 	};
 	own = (struct node_own) { .snat = { .addr4 = inet_addr("192.0.2.1") } };
 	addresses_changed = 0;
+	n_settled = 0;
 	addresses_fail = 0;
 	store = store_new();
 	options.loop = writer_loop();

@@ -177,6 +177,9 @@ START_TEST(a_failure_has_a_name_and_a_reason)
 	ck_assert_ptr_nonnull(strstr(late.why, "Service default/late"));
 	ck_assert_ptr_nonnull(strstr(late.why, "map backends: full"));
 	ck_assert_uint_eq(late.service->version.programmed, 0);
+	ck_assert_int_eq(n_settled, 1);
+	ck_assert_str_eq(settled_name, "late");
+	ck_assert_str_eq(settled_why, late.why);
 	since = late.since;
 	ck_assert_int_gt(since, 0);
 	/* What worked goes on, and is still said to. */
@@ -190,6 +193,7 @@ START_TEST(a_failure_has_a_name_and_a_reason)
 	store_remove(store, OBJECT_SLICE, "default", "late-1");
 	go_on();
 	ck_assert(!store_find(store, "default", "late", &late));
+	ck_assert_int_eq(n_settled, 1);
 }
 END_TEST
 
@@ -229,6 +233,9 @@ START_TEST(room_that_comes_is_used)
 	}
 	ck_assert_uint_eq(store_failed(store), 0);
 	ck_assert_uint_ne(service_at("10.96.0.3", 80), 0);
+	ck_assert_int_eq(n_settled, 2);
+	ck_assert_str_eq(settled_name, "late");
+	ck_assert_str_eq(settled_why, "");
 }
 END_TEST
 

@@ -143,6 +143,47 @@ START_TEST(the_first_service_keeps_a_frontend)
 }
 END_TEST
 
+static int n_conflicts;
+static char conflicts[4][128];
+
+static void on_conflict(void *context, const struct tables_conflict *conflict)
+{
+	ck_assert_ptr_eq(context, &n_conflicts);
+	ck_assert_int_lt(n_conflicts, (int)SL_COUNT(conflicts));
+	snprintf(conflicts[n_conflicts++], sizeof(conflicts[0]), "%s/%s wants %s of %s/%s",
+		 conflict->namespace_, conflict->name, conflict->frontend,
+		 conflict->holder_namespace, conflict->holder_name);
+}
+
+START_TEST(who_waits_for_whom_is_told_once)
+{
+	struct web first, second;
+
+	n_conflicts = 0;
+	log_set_level(LOG_LEVEL_ERROR);
+	tables_on_conflict(tables, on_conflict, &n_conflicts);
+	web_init(&first, "web", "10.96.0.1");
+	web_frontend(&first, "192.0.2.7", 443, SL_KIND_LOAD_BALANCER);
+	web_frontend(&first, "0.0.0.0", 30080, SL_KIND_NODE_PORT);
+	apply(&first);
+	web_init(&second, "second", "10.96.0.2");
+	web_frontend(&second, "192.0.2.7", 443, SL_KIND_LOAD_BALANCER);
+	apply(&second);
+	ck_assert_int_eq(n_conflicts, 1);
+	ck_assert_str_eq(conflicts[0], "default/second wants 192.0.2.7:443/TCP of default/web");
+
+	/* Another change of it tells what is new only. */
+	web_frontend(&second, "0.0.0.0", 30080, SL_KIND_NODE_PORT);
+	apply(&second);
+	ck_assert_int_eq(n_conflicts, 2);
+	ck_assert_str_eq(conflicts[1], "default/second wants nodePort 30080/TCP of default/web");
+	apply(&second);
+	apply_gone(&first);
+	ck_assert_int_eq(n_conflicts, 2);
+	apply_gone(&second);
+}
+END_TEST
+
 START_TEST(a_waiting_service_can_go_without_a_trace)
 {
 	struct web first, second;
@@ -246,6 +287,7 @@ int main(void)
 			    (int)SL_COUNT(floods));
 	tcase_add_test(tc, a_failed_new_service_leaves_no_trace);
 	tcase_add_test(tc, the_first_service_keeps_a_frontend);
+	tcase_add_test(tc, who_waits_for_whom_is_told_once);
 	tcase_add_test(tc, a_waiting_service_can_go_without_a_trace);
 	tcase_add_test(tc, a_renamed_port_takes_its_frontend_over);
 	tcase_add_test(tc, a_frontend_named_twice_is_one);

@@ -335,6 +335,26 @@ START_TEST(an_event_may_repeat_after_its_time)
 }
 END_TEST
 
+START_TEST(what_another_one_ended_may_be_told_anew)
+{
+	struct limit limit = {};
+	struct event works = port_taken;
+	unsigned int held;
+
+	works.reason = "Works";
+	works.ends = port_taken.reason;
+	ck_assert(limit_allows(&limit, &port_taken, 1000, &held));
+	ck_assert(limit_allows(&limit, &starting, 1000, &held));
+	ck_assert(limit_allows(&limit, &works, 1000, &held));
+	ck_assert(limit_allows(&limit, &port_taken, 1000, &held));
+	ck_assert(!limit_allows(&limit, &port_taken, 1000, &held));
+	ck_assert(!limit_allows(&limit, &starting, 1000, &held));
+	/* One that is held back itself ends nothing. */
+	ck_assert(!limit_allows(&limit, &works, 1000, &held));
+	ck_assert(!limit_allows(&limit, &port_taken, 1000, &held));
+}
+END_TEST
+
 static bool allow(struct limit *limit, unsigned int i, uint64_t now_ms, unsigned int *held)
 {
 	struct event event = port_taken;
@@ -402,6 +422,7 @@ int main(void)
 	tcase_add_test(what, the_document_of_a_node_has_its_name_as_uid);
 	tcase_add_test(what, long_texts_are_cut_to_what_the_api_server_allows);
 	tcase_add_test(what, an_event_may_repeat_after_its_time);
+	tcase_add_test(what, what_another_one_ended_may_be_told_anew);
 	tcase_add_test(what, the_rate_holds_back_and_counts);
 	tcase_add_test(what, nothing_is_forgotten_before_it_may_repeat);
 	suite_add_tcase(suite, what);
