@@ -166,6 +166,19 @@ static const char *choice_name(uint8_t choice)
 	return choice < SL_CHOOSE_MAX ? name[choice] : "unknown";
 }
 
+/* What becomes of TCP when its endpoint goes, as the annotation has it. */
+static json_t *leave_document(const struct sl_record *record)
+{
+	switch (record->leave) {
+	case SL_LEAVE_DRAIN:
+		return json_sprintf("drain=%us", record->drain_s);
+	case SL_LEAVE_RESET:
+		return json_string("reset");
+	default:
+		return json_string("keep");
+	}
+}
+
 static json_t *frontend_document(const struct frontend *frontend)
 {
 	static const char *const kind[] = {
@@ -222,26 +235,29 @@ static json_t *port_document(const struct sources *s, uint32_t id, const struct 
 		.bytes = { stats->bytes[0], stats->bytes[1] },
 	};
 	uint64_t losses[SL_LOSSES];
+	bool everywhere = record->flags & SL_RECORD_RANGES_EVERYWHERE;
 	uint32_t slots = record->set[SL_SET_CLUSTER].slots;
 
 	if (record->set[SL_SET_LOCAL].slots > slots)
 		slots = record->set[SL_SET_LOCAL].slots;
 	memcpy(losses, stats->losses, sizeof(losses));
-	return json_pack("{s:I, s:s, s:s?, s:s, s:o, s:{s:s, s:s, s:s}, s:I, s:b, s:I, s:I, s:I, "
-			 "s:o, s:o, s:o}",
-			 "id", (json_int_t)id, "name", identity->port, "protocol",
-			 ip_protocol_name(identity->proto), "family",
-			 identity->family == 6 ? "IPv6" : "IPv4", "frontends",
-			 frontends_document(s->snapshot, id), "paths", "clusterIP",
-			 choice_name(SL_PATH_CHOICE(record->path[SL_PATH_CLUSTER])), "outside",
-			 choice_name(SL_PATH_CHOICE(record->path[SL_PATH_OUTSIDE])), "inside",
-			 choice_name(SL_PATH_CHOICE(record->path[SL_PATH_POD])), "slots",
-			 (json_int_t)slots, "restricted", record->policy != 0, "sourceRanges",
-			 (json_int_t)(record->policy ? count_ranges(s, record->policy) : 0),
-			 "affinitySeconds", (json_int_t)record->affinity_s, "version",
-			 (json_int_t)(s->snapshot->words[id] >> 32), "backends",
-			 backends_document(s, id), "counters", document_counters(&counters),
-			 "losses", document_losses(losses));
+	return json_pack(
+		"{s:I, s:s, s:s?, s:s, s:o, s:{s:s, s:s, s:s}, s:I, s:b, s:I, s:s, s:I, s:o, s:I, "
+		"s:o, s:o, s:o}",
+		"id", (json_int_t)id, "name", identity->port, "protocol",
+		ip_protocol_name(identity->proto), "family",
+		identity->family == 6 ? "IPv6" : "IPv4", "frontends",
+		frontends_document(s->snapshot, id), "paths", "clusterIP",
+		choice_name(SL_PATH_CHOICE(record->path[SL_PATH_CLUSTER])), "outside",
+		choice_name(SL_PATH_CHOICE(record->path[SL_PATH_OUTSIDE])), "inside",
+		choice_name(SL_PATH_CHOICE(record->path[SL_PATH_POD])), "slots", (json_int_t)slots,
+		"restricted", record->policy != 0, "sourceRanges",
+		(json_int_t)(record->policy ? count_ranges(s, record->policy) : 0),
+		"sourceRangesOf", everywhere ? "all" : "vip", "affinitySeconds",
+		(json_int_t)record->affinity_s, "onEndpointRemoval", leave_document(record),
+		"version", (json_int_t)(s->snapshot->words[id] >> 32), "backends",
+		backends_document(s, id), "counters", document_counters(&counters), "losses",
+		document_losses(losses));
 }
 
 /* Puts the ports from `*i` on that belong to one Service into `service`. */

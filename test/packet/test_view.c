@@ -65,7 +65,8 @@ START_TEST(a_service_has_every_documented_field)
 		"\"family\":\"IPv4\",\"frontends\":[{\"kind\":\"clusterIP\",\"address\":"
 		"\"10.96.0.10:80\"},{\"kind\":\"nodePort\",\"address\":\"*:30080\"}],"
 		"\"paths\":{\"clusterIP\":\"cluster\",\"outside\":\"local\",\"inside\":\"drop\"},"
-		"\"slots\":251,\"restricted\":false,\"sourceRanges\":0,\"affinitySeconds\":10800,"
+		"\"slots\":251,\"restricted\":false,\"sourceRanges\":0,\"sourceRangesOf\":\"vip\","
+		"\"affinitySeconds\":10800,\"onEndpointRemoval\":\"keep\","
 		"\"version\":7,\"backends\":[{\"id\":9,\"service\":\"shop/web\",\"port\":\"http\","
 		"\"protocol\":\"TCP\",\"family\":\"IPv4\",\"address\":\"10.244.1.2:8080\","
 		"\"state\":\"live\",\"generation\":4,\"local\":true,\"sets\":[\"cluster\","
@@ -78,6 +79,30 @@ START_TEST(a_service_has_every_documented_field)
 		cpus, 5 * cpus, 6 * cpus, 4 * cpus, 7 * cpus, 3 * cpus, 10 * cpus, 1000 * cpus,
 		8 * cpus, 2000 * cpus, 2 * cpus);
 	check_json(document, text);
+}
+END_TEST
+
+static const struct {
+	struct sl_record record;
+	const char *leave, *ranges;
+} policies[] = {
+	{ { .leave = SL_LEAVE_DRAIN, .drain_s = 90 }, "drain=90s", "vip" },
+	{ { .leave = SL_LEAVE_RESET, .flags = SL_RECORD_RANGES_EVERYWHERE }, "reset", "all" },
+	{ { .leave = SL_LEAVE_KEEP, .drain_s = 90 }, "keep", "vip" },
+};
+
+START_TEST(a_service_shows_the_policies_of_its_record)
+{
+	struct sl_record record = policies[_i].record;
+	json_t *port;
+
+	put_service(1, "a", "web", "", IPPROTO_TCP, 4);
+	record.service = 1;
+	put_id(DATAPATH_records, 101, &record);
+	ck_assert_int_eq(view_service(&view, "a", "web", &document, error), 0);
+	port = json_array_get(json_object_get(document, "ports"), 0);
+	ck_assert_str_eq(field(port, "onEndpointRemoval"), policies[_i].leave);
+	ck_assert_str_eq(field(port, "sourceRangesOf"), policies[_i].ranges);
 }
 END_TEST
 
@@ -371,6 +396,8 @@ int main(void)
 	tcase_set_timeout(tcase, 30);
 	tcase_add_test(tcase, empty_maps_give_empty_lists);
 	tcase_add_test(tcase, a_service_has_every_documented_field);
+	tcase_add_loop_test(tcase, a_service_shows_the_policies_of_its_record, 0,
+			    (int)SL_COUNT(policies));
 	tcase_add_test(tcase, services_are_sorted_and_their_ports_are_together);
 	tcase_add_test(tcase, a_service_without_a_record_is_not_listed);
 	tcase_add_test(tcase, a_record_of_another_service_is_not_shown);

@@ -106,7 +106,8 @@ static const char services[] =
 	"{\"kind\":\"nodePort\",\"address\":\"*:30080\"},"
 	"{\"kind\":\"loadBalancer\",\"address\":\"192.0.2.1:80\"}],"
 	"\"paths\":{\"clusterIP\":\"cluster\",\"outside\":\"local\",\"inside\":\"drop\"},"
-	"\"slots\":251,\"restricted\":true,\"sourceRanges\":2,\"affinitySeconds\":10800,"
+	"\"slots\":251,\"restricted\":true,\"sourceRanges\":2,\"sourceRangesOf\":\"all\",\"affinitySeconds\":10800,"
+	"\"onEndpointRemoval\":\"drain=90s\","
 	"\"version\":7,\"backends\":["
 	"{\"id\":9,\"address\":\"10.244.1.2:8080\",\"state\":\"live\",\"local\":true,"
 	"\"generation\":4," COUNTERS(
@@ -121,6 +122,7 @@ static const char services[] =
 			      "\"paths\":{\"clusterIP\":\"reject\",\"outside\":\"reject\","
 			      "\"inside\":\"reject\"},"
 			      "\"slots\":0,\"restricted\":false,\"sourceRanges\":0,"
+			      "\"sourceRangesOf\":\"vip\",\"onEndpointRemoval\":\"keep\","
 			      "\"affinitySeconds\":0,"
 			      "\"version\":1,\"backends\":[]," COUNTERS(0) ",\"losses\":[]}]}]}";
 
@@ -216,10 +218,12 @@ START_TEST(one_service_is_shown_with_frontends_and_backends)
 		"Port http, TCP, IPv4\n",
 		"Port -, UDP, IPv6\n",
 		"  From outside:       local\n",
-		"  Source ranges:      2\n",
+		"  Source ranges:      2, of VIPs, node ports and external IPs\n",
 		"  Source ranges:      any\n",
 		"  Client affinity:    3h\n",
 		"  Client affinity:    none\n",
+		"  Endpoint leaves:    drain=90s\n",
+		"  Endpoint leaves:    keep\n",
 		"  Packets:            13, 2.0 KiB; answers 93, 100 B\n",
 		"  Losses:             source_range=4,mtu=1\n",
 		"*:30080         nodePort\n",

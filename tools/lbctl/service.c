@@ -204,12 +204,18 @@ static int print_port(const struct lbctl *lbctl, const json_t *port)
 	fprintf(out, "  From inside:        %s\n", text_string(port, "paths.inside"));
 	fputs("  Source ranges:      ", out);
 	ranges_cell(&row, true, out);
+	if (json_is_true(text_find(port, "restricted")))
+		fputs(!strcmp(text_string(port, "sourceRangesOf"), "all")
+			      ? ", of VIPs, node ports and external IPs"
+			      : ", of VIPs",
+		      out);
 	fputs("\n  Client affinity:    ", out);
 	if (text_number(port, "affinitySeconds"))
 		affinity_cell(&row, true, out);
 	else
 		fputs("none", out);
-	fprintf(out, "\n  Connections:        %lld\n",
+	fprintf(out, "\n  Endpoint leaves:    %s\n", text_string(port, "onEndpointRemoval"));
+	fprintf(out, "  Connections:        %lld\n",
 		(long long)text_number(port, "counters.connections"));
 	fprintf(out, "  Packets:            %lld, ",
 		(long long)text_number(port, "counters.packets"));
