@@ -15,6 +15,7 @@
 
 /* What a slice looks at, some 100 us to few ms. */
 #define SERVICES_A_SLICE 1024
+#define SLOTS_A_SLICE	 (1U << 20) /* and those of one service */
 #define BACKENDS_A_SLICE 8192
 #define CLAIMS_A_SLICE	 1024
 #define KEYS_A_SLICE	 1024
@@ -58,11 +59,12 @@ void audit_found(struct audit *audit, enum datapath_map map, const char *format,
 static bool look_at_services(struct audit *audit)
 {
 	struct tables *tables = audit->tables;
-	uint32_t end = tables->memory.n_services;
+	uint32_t end = tables->memory.n_services, slots = 0;
 
-	for (uint32_t n = 0; n < SERVICES_A_SLICE && audit->at < end; n++, audit->at++) {
+	for (uint32_t n = 0; n < SERVICES_A_SLICE && slots < SLOTS_A_SLICE && audit->at < end;
+	     n++, audit->at++) {
 		if (audit->at > 0)
-			audit_service(tables, audit->at);
+			slots += audit_service(tables, audit->at);
 	}
 	return audit->at >= end;
 }
@@ -251,6 +253,7 @@ static unsigned int slices(const struct audit *audit)
 	const struct tables *tables = audit->tables;
 
 	return (unsigned int)(SL_COUNT(steps) + tables->memory.n_services / SERVICES_A_SLICE +
+			      slab_used(tables->slab) / SLOTS_A_SLICE +
 			      tables->memory.n_backends / BACKENDS_A_SLICE +
 			      2 * claims_n(tables->claims) / CLAIMS_A_SLICE +
 			      (1U << SL_FILTER_BITS) / BITS_A_SLICE);

@@ -44,7 +44,7 @@ void audit_found(struct audit *audit, enum datapath_map map, const char *format,
 /* { "rounds", "lastRoundAt" (absent before the first), "repaired": { map: n } } */
 json_t *audit_describe(const struct audit *audit);
 
-/* audit_service.c: all of one service id, and whether a backend id is free that
- * should be. */
-void audit_service(struct tables *tables, uint32_t id);
+/* audit_service.c: all of one service id, which returns how many Maglev slots it
+ * read; and whether a backend id is free that should be. */
+uint32_t audit_service(struct tables *tables, uint32_t id);
 void audit_backend(struct tables *tables, uint32_t id);

@@ -54,8 +54,9 @@ static void check_record(struct tables *tables, struct tables_port *port)
 	found(tables, port, DATAPATH_records, "its record");
 }
 
-/* Each slot is a pick of its own, so they are repaired one by one. */
-static void check_run(struct tables *tables, struct tables_port *port, int set)
+/* Each slot is a pick of its own, so they are repaired one by one.
+ * Returns how many it read. */
+static uint32_t check_run(struct tables *tables, struct tables_port *port, int set)
 {
 	const struct sl_set *run = &port->content.set[set];
 	uint32_t *slots = tables->memory.slots + run->first;
@@ -65,14 +66,15 @@ static void check_run(struct tables *tables, struct tables_port *port, int set)
 	char what[64];
 
 	/* Before the first change after a restart its sum is not known. */
-	if (run->slots < 2 || !port->verified ||
-	    state_run_sum(slots, run->slots) == port->run_sum[set])
-		return;
+	if (run->slots < 2 || !port->verified)
+		return 0;
+	if (state_run_sum(slots, run->slots) == port->run_sum[set])
+		return run->slots;
 	while ((b = state_next_member(port->backends, port->n_backends, set, &at)))
 		n++;
 	if (state_build_run(tables, port->family, port->backends, port->n_backends, set, n,
 			    run->slots))
-		return;
+		return run->slots;
 	for (uint32_t i = 0; i < run->slots; i++) {
 		if (slots[i] == tables->scratch[i])
 			continue;
@@ -81,6 +83,7 @@ static void check_run(struct tables *tables, struct tables_port *port, int set)
 	}
 	snprintf(what, sizeof(what), "%u Maglev slots of set %d", wrong, set);
 	found(tables, port, DATAPATH_maglev, what);
+	return run->slots;
 }
 
 static void check_backend(struct tables *tables, struct tables_port *port,
@@ -166,20 +169,21 @@ static void check_free_service(struct tables *tables, uint32_t id)
 	check_identity(tables, id, NULL);
 }
 
-void audit_service(struct tables *tables, uint32_t id)
+uint32_t audit_service(struct tables *tables, uint32_t id)
 {
 	struct tables_port *port = tables->ports[id];
 	__u64 *word = &tables->memory.services[id];
+	uint32_t slots = 0;
 
 	if (!port) {
 		check_free_service(tables, id);
-		return;
+		return 0;
 	}
 	for (size_t i = 0; i < port->n_backends; i++)
 		check_backend(tables, port, &port->backends[i]);
 	if (port->record) {
 		for (int set = 0; set < SL_SET_MAX; set++)
-			check_run(tables, port, set);
+			slots += check_run(tables, port, set);
 		check_sources(tables, port);
 		check_record(tables, port);
 	}
@@ -188,6 +192,7 @@ void audit_service(struct tables *tables, uint32_t id)
 		found(tables, port, DATAPATH_services, "which record is its");
 	}
 	check_identity(tables, id, port);
+	return slots;
 }
 
 void audit_backend(struct tables *tables, uint32_t id)
