@@ -16,10 +16,9 @@
 	  "programmed. A run serves both families.")                                               \
 	X(SYNC_FULL_DURATION, "kubeproxy_sync_full_proxy_rules_duration_seconds", HISTOGRAM,       \
 	  "ip_family",                                                                             \
-	  "The same, of runs over all Services: the first, those after a change of the node, and " \
-	  "retries.")                                                                              \
+	  "The same, of runs over all Services: the first, and those after a change of the node.") \
 	X(SYNC_PARTIAL_DURATION, "kubeproxy_sync_partial_proxy_rules_duration_seconds", HISTOGRAM, \
-	  "ip_family", "The same, of runs over the Services that changed.")                        \
+	  "ip_family", "The same, of runs over Services that changed, or failed and are retried.") \
 	X(NETWORK_PROGRAMMING, "kubeproxy_network_programming_duration_seconds", HISTOGRAM,        \
 	  "ip_family",                                                                             \
 	  "From a change of a Pod or Service, as its EndpointSlice's annotation has it, to the "   \
