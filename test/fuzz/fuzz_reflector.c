@@ -313,7 +313,14 @@ static void talk(const struct answer *answers, size_t n, uint32_t seed, struct o
 	static const struct reflector_kind kind = { OBJECT_SERVICE,	"Service", "v1",
 						    "/api/v1/services", "",	   false };
 	static const struct reflector_times times = {
-		{ 1, 10, 1000 }, 60000, 30000, 30000, 1000, 1000, 1000
+		.backoff = { 1, 10, 1000 },
+		.list_ms = 60000,
+		.answer_ms = 30000,
+		.receive_ms = 30000,
+		.short_ms = 1000,
+		.settled_ms = 10000,
+		.complain_ms = 1000,
+		.absent_ms = 1000,
 	};
 	sl_auto(store) store = store_new();
 	struct reflector *r = NULL;
