@@ -221,7 +221,8 @@ static void prepare(struct kind *kind, struct curl_slist *headers)
 	curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, kind);
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, headers);
-	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, "gzip");
+	/* As sluiced: a compressed watch can't be read by every libcurl. */
+	curl_easy_setopt(easy, CURLOPT_ACCEPT_ENCODING, options.stream ? NULL : "gzip");
 	curl_easy_setopt(easy, CURLOPT_CAINFO, options.cacert);
 	curl_easy_setopt(easy, CURLOPT_SSLCERT, options.cert);
 	curl_easy_setopt(easy, CURLOPT_SSLKEY, options.key);

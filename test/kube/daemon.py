@@ -75,7 +75,8 @@ class KubeDaemon(sandbox.daemon.Daemon):
                    if loss["reason"] == reason)
 
     def wait_gone(self, ns, name, patience_s):
-        eventually(lambda: self.service(ns, name) is None, patience_s,
+        """Deleted, or nothing of it is in the tables."""
+        eventually(lambda: not (self.service(ns, name) or {}).get("ports"), patience_s,
                    f"Service {name} is gone")
 
     def wait_endpoints(self, ns, name, addresses, patience_s, chosen_from="cluster"):

@@ -19,6 +19,7 @@ _LOOKUP, _OBJ_GET, _OBJ_GET_INFO, _LOOKUP_BATCH = 1, 7, 15, 24
 _SYS_BPF = {"x86_64": 321, "aarch64": 280}[os.uname().machine]
 _ENOENT = 2
 _LIVE = 1  # SL_BACKEND_LIVE
+_SERVICE_CIDRS = 4  # SL_SERVICE_CIDRS
 _PROTOCOLS = {0: "any", 6: "TCP", 17: "UDP", 132: "SCTP"}
 _BITMAPS = ("filter", "endpoint_set", "node_ports")
 
@@ -182,9 +183,20 @@ def read(instance):
     reader = _Reader(instance)
     found = {"services": reader.services(), "frontends": reader.frontends()}
     for name in (*_BITMAPS, "node"):
-        words = enumerate(_WORD.iter_unpack(_array(instance, name)))
+        values = _array(instance, name)
+        words = enumerate(_WORD.iter_unpack(_node(values) if name == "node" else values))
         found[name] = {i: f"{word:016x}" for i, (word,) in words if word}
     return found
+
+
+def _node(value):
+    """struct sl_node without the ServiceCIDRs that were: readers stop before them, and may be there."""
+    clean = bytearray(value)
+    at = 8 + 8 + 32  # the counts and flags, pods4, pods6
+    for count, size in ((value[2], 8), (value[3], 32)):
+        clean[at + count * size:at + _SERVICE_CIDRS * size] = bytes((_SERVICE_CIDRS - count) * size)
+        at += _SERVICE_CIDRS * size
+    return bytes(clean)
 
 
 def differences(found, wanted, exact=True, most=20):
