@@ -38,10 +38,13 @@ static bool is_translated(const struct nlmsghdr *message)
 	return false;
 }
 
-/* 1: found, 2: none and no more to come, 0: more to come, or -errno. */
+/* 1: found, or one may have been missed; 2: none and no more to come; 0: more to
+ * come; or -errno. */
 static int read_answer(const struct nlmsghdr *message, ssize_t len)
 {
 	for (; NLMSG_OK(message, len); message = NLMSG_NEXT(message, len)) {
+		if (message->nlmsg_flags & NLM_F_DUMP_INTR)
+			return 1;
 		if (message->nlmsg_type == NLMSG_DONE)
 			return 2;
 		if (message->nlmsg_type == NLMSG_ERROR)

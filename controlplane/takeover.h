@@ -55,3 +55,10 @@ int takeover_find_kube_proxy(char ret[128]);
 
 /* Whether a chain is kube-proxy's, as nftables name it. Pure. */
 bool takeover_is_kube_proxy(const char *table, const char *chain);
+
+/*
+ * Whether the old iptables' table is in this network namespace: `names` is
+ * /proc/thread-self/net/ip_tables_names or its like. To ask the kernel for a
+ * table that is not there would make it.
+ */
+bool takeover_has_table(const char *names, const char *table);

@@ -114,8 +114,7 @@ static int find_nftables(char ret[128])
 	return r == 2 || r == -EINVAL || r == -EOPNOTSUPP ? 0 : r;
 }
 
-/* Asking for a table that is not there would make it. */
-static bool has_table(const char *names, const char *table)
+bool takeover_has_table(const char *names, const char *table)
 {
 	char line[64];
 	bool found = false;
@@ -143,7 +142,7 @@ static int find_iptables(int family, int level, const char *names, char ret[128]
 	struct ipt_getinfo info = { .name = "nat" };
 	socklen_t len = sizeof(info);
 
-	if (!has_table(names, info.name))
+	if (!takeover_has_table(names, info.name))
 		return 0;
 	sl_auto_fd int fd = socket(family, SOCK_RAW | SOCK_CLOEXEC, IPPROTO_RAW);
 	if (fd < 0 || getsockopt(fd, level, IPT_SO_GET_INFO, &info, &len))

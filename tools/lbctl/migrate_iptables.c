@@ -12,6 +12,7 @@
 #include <sys/file.h>
 
 #include "common/mem.h"
+#include "controlplane/takeover.h"
 #include "tools/lbctl/migrate.h"
 
 #define LOCK	    "/run/xtables.lock"
@@ -63,22 +64,6 @@ static const struct family families[] = {
 	{ "iptables-legacy", "/proc/thread-self/net/ip_tables_names", FAMILY(iptc) },
 	{ "ip6tables-legacy", "/proc/thread-self/net/ip6_tables_names", FAMILY(ip6tc) },
 };
-
-/* Asking for a table that is not there would make it. */
-static bool has_table(const char *names, const char *table)
-{
-	char line[64];
-	bool found = false;
-	FILE *in = fopen(names, "re");
-
-	while (in && !found && fgets(line, sizeof(line), in)) {
-		line[strcspn(line, "\n")] = '\0';
-		found = !strcmp(line, table);
-	}
-	if (in)
-		fclose(in);
-	return found;
-}
 
 /* The lock that the iptables programs take. -1 with errno set if it is not to be had. */
 static int take_lock(void)
@@ -144,7 +129,7 @@ static void look(struct migrate *migrate, const struct family *f, const char *ta
 	char where[64];
 	int r;
 
-	if (!has_table(f->names, table))
+	if (!takeover_has_table(f->names, table))
 		return;
 	r = migrate_chains_init(&chains);
 	handle = r ? NULL : f->init(table);
