@@ -26,6 +26,7 @@ LONG_LEVELS = ["kube-long"]
 LIMITS = {"unit": 300, "packet": 300, "semantics": 300, "net": 1500, "kube": 2400,
           "kube-long": 3600, "fuzz": 90}
 FUZZ_SECONDS = 30  # that a fuzzer searches
+CHECK_AT_ONCE = 2  # programs: they wait for the kernel much of their time
 FUZZ_AT_ONCE = 2
 SKIPPED = 77  # exit code of a program that can't run here
 # Undefined behaviour fails a test, instead of a line that nobody reads.
@@ -71,19 +72,26 @@ def build(folder, *options):
                 sys.exit(f"run-tests: the build failed, see {log}")
 
 
-def run_check(level, folder):
-    """Every Check program of a level. Returns its cases."""
-    cases = Cases()
+def run_program(level, program):
+    """One Check program. Returns its exit code and what it printed."""
     env = dict(os.environ, CK_VERBOSITY="verbose", **SANITIZERS)
-    for program in sorted((folder / "bin").glob(f"{level}_*")):
+    try:
+        done = subprocess.run([program], env=env, cwd=TOP, capture_output=True, text=True,
+                              errors="replace", timeout=LIMITS[level],
+                              stdin=subprocess.DEVNULL)
+        return done.returncode, done.stdout + done.stderr
+    except subprocess.TimeoutExpired as e:
+        return -1, str(e)
+
+
+def run_check(level, folder):
+    """Every Check program of a level, some at a time. Returns its cases."""
+    cases = Cases()
+    programs = sorted((folder / "bin").glob(f"{level}_*"))
+    with concurrent.futures.ThreadPoolExecutor(CHECK_AT_ONCE) as at_once:
+        ends = list(at_once.map(lambda program: run_program(level, program), programs))
+    for program, (code, output) in zip(programs, ends):
         log = LOGS / f"{program.name}.log"
-        try:
-            done = subprocess.run([program], env=env, cwd=TOP, capture_output=True, text=True,
-                                  errors="replace", timeout=LIMITS[level],
-                                  stdin=subprocess.DEVNULL)
-            code, output = done.returncode, done.stdout + done.stderr
-        except subprocess.TimeoutExpired as e:
-            code, output = -1, str(e)
         log.write_text(output)
         if code == SKIPPED:
             cases.add(program.name, SKIP, output.strip().splitlines()[-1] if output else "")
