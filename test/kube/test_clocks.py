@@ -13,7 +13,7 @@ from world import PROGRAMMED_S, RECONNECTED_S
 _DAY_S = 86400
 _FAR_S = 40 * _DAY_S  # past the end of fakeapi's certificates
 # A silence of five minutes that takes half a minute.
-_STEPS = 20
+_STEPS = 60  # most of them pass while sluiced sleeps in real time
 _STEP_S = 15
 _STEP_TAKES_S = 1.5
 
