@@ -27,7 +27,10 @@ static void compact(struct lines *lines)
 	size_t rest = lines->buffer.len - lines->start;
 
 	if (rest == 0 && lines->buffer.size > KEEP_MAX) {
+		bool skipping = lines->skipping; /* the rest of a long line is to come */
+
 		lines_clear(lines);
+		lines->skipping = skipping;
 		return;
 	}
 	if (lines->start == 0)

@@ -92,6 +92,11 @@ func newObject(document map[string]any, pad int) (*object, error) {
 	meta["resourceVersion"] = versionMark
 	delete(document, "kind")
 	delete(document, "apiVersion")
+	metadata, err := nameFirst(meta)
+	if err != nil {
+		return nil, err
+	}
+	document["metadata"] = metadata
 	text, err := json.Marshal(document)
 	if err != nil {
 		return nil, err
@@ -279,4 +284,17 @@ func (s *store) makeNode(name string, addresses []string) {
 	defer s.mu.Unlock()
 	s.put(node)
 	s.put(cidr)
+}
+
+// nameFirst writes metadata as an API server does: its name before all that may be long.
+func nameFirst(meta map[string]any) (json.RawMessage, error) {
+	first, err := json.Marshal(map[string]any{"name": meta["name"]})
+	if err != nil {
+		return nil, err
+	}
+	rest, err := json.Marshal(meta)
+	if err != nil {
+		return nil, err
+	}
+	return append(append(first[:len(first)-1], ','), rest[1:]...), nil
 }
