@@ -21,21 +21,15 @@ void lines_clear(struct lines *lines)
 	lines->skipping = false;
 }
 
-/* Moves the half line to the front. */
+/* Moves the half line to the front, or gives a huge line's memory back. */
 static void compact(struct lines *lines)
 {
 	size_t rest = lines->buffer.len - lines->start;
 
-	if (rest == 0 && lines->buffer.size > KEEP_MAX) {
-		bool skipping = lines->skipping; /* the rest of a long line is to come */
-
-		lines_clear(lines);
-		lines->skipping = skipping;
-		return;
-	}
-	if (lines->start == 0)
-		return;
-	memmove(lines->buffer.data, lines->buffer.data + lines->start, rest);
+	if (rest == 0 && lines->buffer.size > KEEP_MAX)
+		buffer_clear(&lines->buffer);
+	else if (lines->start > 0)
+		memmove(lines->buffer.data, lines->buffer.data + lines->start, rest);
 	lines->buffer.len = rest;
 	lines->scanned -= lines->start;
 	lines->start = 0;

@@ -177,6 +177,25 @@ START_TEST(the_memory_of_a_huge_line_is_given_back)
 }
 END_TEST
 
+START_TEST(the_rest_of_a_huge_line_is_passed_over_when_its_memory_was_given_back)
+{
+	size_t len = 4 << 20;
+	sl_auto_mem char *huge = malloc(len);
+	const char *line;
+
+	memset(huge, 'x', len);
+	ck_assert_int_eq(lines_feed(&lines, huge, len), 0);
+	ck_assert_int_eq(lines_next(&lines, &line, &len), -EMSGSIZE);
+	expect_none();
+	feed("rest");
+	ck_assert_uint_lt(lines.buffer.size, 1 << 20);
+	expect_none();
+	feed("more\nnext\n");
+	expect("next");
+	expect_none();
+}
+END_TEST
+
 int main(void)
 {
 	Suite *suite = suite_create("lines");
@@ -194,6 +213,7 @@ int main(void)
 	tcase_add_test(tc, what_follows_a_line_beyond_the_limit_is_given_out);
 	tcase_add_test(tc, clear_forgets_half_a_line);
 	tcase_add_test(tc, the_memory_of_a_huge_line_is_given_back);
+	tcase_add_test(tc, the_rest_of_a_huge_line_is_passed_over_when_its_memory_was_given_back);
 	suite_add_tcase(suite, tc);
 
 	srunner_run_all(runner, CK_ENV);
