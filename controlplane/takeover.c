@@ -28,23 +28,27 @@ struct takeover takeover_decide(const struct takeover_facts *facts)
 	} else if (adopted && adopted->taken_over) {
 		ret.mode = CONFIG_MASQUERADE_COMPATIBLE;
 		ret.why = TAKEOVER_ADOPTED;
-		ret.taken_over = true;
 	} else if (adopted && !adopted->compatible) {
 		ret.why = TAKEOVER_ADOPTED;
 	} else if (facts->kube_proxy) {
 		ret.mode = CONFIG_MASQUERADE_COMPATIBLE;
 		ret.why = TAKEOVER_KUBE_PROXY;
-		ret.taken_over = true;
 		snprintf(ret.found, sizeof(ret.found), "%s", facts->kube_proxy);
 	}
 	return ret;
+}
+
+bool takeover_is_kept(const struct takeover *takeover)
+{
+	return takeover->mode == CONFIG_MASQUERADE_COMPATIBLE &&
+	       takeover->why != TAKEOVER_CONFIGURED;
 }
 
 static void report(const struct takeover *takeover)
 {
 	const char *mode = modes[takeover->mode];
 
-	if (takeover->why == TAKEOVER_ADOPTED && takeover->taken_over)
+	if (takeover->why == TAKEOVER_ADOPTED && takeover_is_kept(takeover))
 		log_info("takeover: masquerade=%s as in the run before; --masquerade changes it",
 			 mode);
 	else if (takeover->why == TAKEOVER_KUBE_PROXY)
@@ -75,7 +79,7 @@ void takeover_start(struct config *config, const struct datapath *datapath, stru
 			 "masquerade=%s",
 			 strerror(-r), modes[ret->mode]);
 	config->masquerade = ret->mode;
-	config->taken_over = ret->taken_over;
+	config->taken_over = takeover_is_kept(ret);
 	report(ret);
 }
 

@@ -26,7 +26,6 @@ enum takeover_why {
 struct takeover {
 	enum config_masquerade mode;
 	enum takeover_why why;
-	bool taken_over; /* to be kept: compatible for kube-proxy's sake */
 	char found[128]; /* with TAKEOVER_KUBE_PROXY: the first that was found */
 };
 
@@ -38,6 +37,9 @@ struct takeover_facts {
 
 /* Pure. An adopted entry that was never written says nothing. */
 struct takeover takeover_decide(const struct takeover_facts *facts);
+
+/* Whether it is compatible for kube-proxy's sake, which the next run is to keep. Pure. */
+bool takeover_is_kept(const struct takeover *takeover);
 
 /* Gathers the facts, decides, writes a line to the log, and sets both in `config`. */
 void takeover_start(struct config *config, const struct datapath *datapath, struct takeover *ret);

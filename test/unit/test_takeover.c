@@ -29,7 +29,7 @@ static void decides(const struct takeover_facts *facts, enum config_masquerade m
 
 	ck_assert_int_eq(got.mode, mode);
 	ck_assert_int_eq(got.why, why);
-	ck_assert_int_eq(got.taken_over, mode == compatible && why != TAKEOVER_CONFIGURED);
+	ck_assert_int_eq(takeover_is_kept(&got), mode == compatible && why != TAKEOVER_CONFIGURED);
 }
 
 START_TEST(a_new_node_is_minimal)
